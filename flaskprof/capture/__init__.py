@@ -1,0 +1,1 @@
+"""What records captures inside the application's process."""

@@ -1,0 +1,52 @@
+"""What records a capture, and which recorder this process has.
+
+An engine starts recordings; a recording is switched on and off around each piece of the
+application's own code and then gives its profile. Whatever an engine does, it never
+raises into the application and never leaves a profiler behind.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from flaskprof.profiles.model import Profile
+
+__all__ = ["Engine", "EngineBusyError", "Recording"]
+
+
+class EngineBusyError(Exception):
+    """A recording cannot be started now; the message says why, in a few words."""
+
+
+class Recording(Protocol):
+    """One capture under way.
+
+    `on` and `off` bracket a piece of code on the calling thread and may do so any number
+    of times, each time on another thread; they never raise. `finish` turns what was
+    recorded into a profile; it may take long and is called once, off the request's path.
+    `notes` are sentences on what limits the profile, complete once the last `off` returned.
+    """
+
+    notes: list[str]
+
+    def on(self) -> None:
+        """Record the calling thread from here on."""
+        ...
+
+    def off(self) -> None:
+        """Stop recording the calling thread."""
+        ...
+
+    def finish(self) -> Profile:
+        """Return the profile, without frames of flaskprof itself."""
+        ...
+
+
+class Engine(Protocol):
+    """Starts recordings. `name` is what the metadata of a capture says."""
+
+    name: str
+
+    def start(self) -> Recording:
+        """Return a recording that is off; raises `EngineBusyError` where none can be had."""
+        ...

@@ -1,0 +1,480 @@
+"""Every setting of flaskprof, in one table.
+
+The fields of `Settings` are that table: Flask configuration and environment
+(``FLASKPROF_<NAME>``), options of the command line and ``docs/configuration.md`` are all
+made from it. The environment has the last word over keywords and Flask configuration, so
+that whoever runs a process can change it without touching its code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flaskprof.errors import ConfigError
+
+__all__ = ["PREFIX", "Option", "Settings", "options"]
+
+PREFIX = "FLASKPROF_"
+
+T = TypeVar("T")
+
+# What Kubernetes puts into every container for a Service named "flaskprof".
+_KUBERNETES = re.compile(r"FLASKPROF_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_.*)?)\Z")
+
+_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+DEFAULT_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    7.5,
+    10.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read: from text or from a Python value; what is allowed, in words."""
+
+    allowed: str
+    read: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table: a setting with its kind, default and help."""
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+    is_secret: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in Flask configuration and environment."""
+        return PREFIX + self.name.upper()
+
+    def read(self, value: Any) -> Any:
+        """Return `value` checked and converted; raises `ConfigError` if it is not allowed."""
+        try:
+            return self.kind.read(value)
+        except (ValueError, TypeError, OverflowError):
+            shown = "(hidden)" if self.is_secret else repr(value)
+            raise ConfigError(f"{self.key}: {shown} is not {self.kind.allowed}") from None
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError
+
+
+def _path(value: Any) -> Path:
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError
+    return Path(text).expanduser()
+
+
+def _optional_path(value: Any) -> Path | None:
+    return None if value in (None, "") else _path(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+def _url_path(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
+        raise ValueError
+    return text
+
+
+def _url(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    if text and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError
+    return text
+
+
+def _size(value: Any) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+    if match is None or match[2].upper() not in _SIZES or isinstance(value, bool):
+        raise ValueError
+    return int(float(match[1]) * _SIZES[match[2].upper()])
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence | set | frozenset):
+        raise TypeError
+    return tuple(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(item) for item in _items(value))
+
+
+def _secrets(value: Any) -> tuple[str, ...]:
+    secrets = _texts(value)
+    if any(len(secret) < 16 for secret in secrets):
+        raise ValueError
+    return secrets
+
+
+def _buckets(value: Any) -> tuple[float, ...]:
+    bounds = tuple(float(item) for item in _items(value))
+    rising = all(low < high for low, high in zip(bounds, bounds[1:], strict=False))
+    if not bounds or not rising or bounds[0] <= 0 or bounds[-1] == float("inf"):
+        raise ValueError
+    return bounds
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
+def _optional_whole(value: Any) -> int | None:
+    if value in (None, ""):
+        return None
+    number = int(value)
+    if isinstance(value, bool) or number != float(value) or number < 1:
+        raise ValueError
+    return number
+
+
+def _whole(value: Any) -> int:
+    number = _optional_whole(value)
+    if number is None:
+        raise ValueError
+    return number
+
+
+def _restrictions(value: Any) -> tuple[int | float | str, ...]:
+    """Read what pstats' ``print_stats`` takes: a count, a share or a regular expression."""
+
+    def one(item: Any) -> int | float | str:
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            number: int | float = item
+        else:
+            text = _text(item)
+            try:
+                number = int(text)
+            except ValueError:
+                try:
+                    number = float(text)
+                except ValueError:
+                    re.compile(text)
+                    return text
+        if number < 0 or (isinstance(number, float) and number > 1):
+            raise ValueError
+        return number
+
+    try:
+        return tuple(one(item) for item in _items(value))
+    except re.error:
+        raise ValueError from None
+
+
+def _choice(*choices: str) -> Kind:
+    def read(value: Any) -> str:
+        text = _text(value).lower()
+        if text not in choices:
+            raise ValueError
+        return text
+
+    return Kind("one of " + ", ".join(choices), read)
+
+
+_SORT_KEYS = ("calls", "cumulative", "file", "line", "name", "per_call", "primitive", "self")
+# The names that pstats and werkzeug's profiler give to the same orders.
+_SORT_ALIASES = {
+    "cumtime": "cumulative",
+    "cumulative": "cumulative",
+    "filename": "file",
+    "module": "file",
+    "ncalls": "calls",
+    "nfl": "name",
+    "pcalls": "primitive",
+    "stdname": "name",
+    "time": "self",
+    "tottime": "self",
+} | {key: key for key in _SORT_KEYS}
+
+
+def _sort_keys(value: Any) -> tuple[str, ...]:
+    keys = tuple(_SORT_ALIASES.get(_text(item)) for item in _items(value))
+    if not keys or None in keys:
+        raise ValueError
+    return tuple(key for key in keys if key is not None)
+
+
+_BOOLEAN = Kind("one of 1, 0, true, false, yes, no, on, off", _boolean)
+_PATH = Kind("a path", _path)
+_OPTIONAL_PATH = Kind("a path, or nothing", _optional_path)
+_URL_PATH = Kind("an absolute URL path such as /flaskprof", _url_path)
+_URL = Kind("an http or https URL, or nothing", _url)
+_TEXT = Kind("text", _text)
+_TEXTS = Kind("a list of texts, or one text with commas", _texts)
+_SECRETS = Kind("a secret of at least 16 characters, or a list of such", _secrets)
+_SIZE = Kind("a size such as 256MB, 1GiB or a number of bytes", _size)
+_NUMBER = Kind("a number of zero or more", _number)
+_WHOLE = Kind("a whole number of one or more", _whole)
+_OPTIONAL_WHOLE = Kind("a whole number of one or more, or nothing", _optional_whole)
+_BUCKETS = Kind("a rising list of positive numbers of seconds", _buckets)
+_RESTRICTIONS = Kind(
+    "a list of counts, shares between 0.0 and 1.0, or regular expressions", _restrictions
+)
+_SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
+_ACCESS = _choice("open", "token", "off")
+
+
+def _setting(kind: Kind, default: T, help: str, *, is_secret: bool = False) -> T:
+    metadata = {"kind": kind, "help": help, "is_secret": is_secret}
+    setting: T = field(default=default, repr=not is_secret, metadata=metadata)
+    return setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The checked settings of one application or command. Values are never re-checked."""
+
+    enabled: bool = _setting(
+        _BOOLEAN, True, "Whether flaskprof is there at all; off leaves the bare application."
+    )
+    dev: bool = _setting(
+        _BOOLEAN,
+        False,
+        "Treat the application as under development: a loopback peer may then ask and look "
+        "without a token. Flask's own debug flag does the same.",
+    )
+    dir: Path = _setting(
+        _PATH,
+        Path(".flaskprof"),
+        "The data directory, on a local file system, relative to the working directory.",
+    )
+    prefix: str = _setting(_URL_PATH, "/flaskprof", "Where the viewer is served.")
+    metrics_path: str = _setting(
+        _URL_PATH, "/metrics", "Where the Prometheus metrics are served."
+    )
+    metrics: str = _setting(
+        _ACCESS,
+        "open",
+        "Who may read the metrics: open to requests that did not come through a proxy, only "
+        "with a token, or off.",
+    )
+    secret: tuple[str, ...] = _setting(
+        _SECRETS,
+        (),
+        "The secret that signs tokens. The first of several signs, all of them verify, so "
+        "that a secret can be replaced without a gap.",
+        is_secret=True,
+    )
+    secret_file: Path | None = _setting(
+        _OPTIONAL_PATH, None, "A file that holds the secrets, one a line; used beside secret."
+    )
+    url: str = _setting(
+        _URL,
+        "",
+        "The public base URL of the viewer, where it is not the host that was asked, such as "
+        "https://profiles.example.com/flaskprof.",
+    )
+    exclude: tuple[str, ...] = _setting(
+        _TEXTS,
+        (),
+        "Routes that are never captured, as shell patterns such as /static/* or /health; for "
+        "a request without a route its path is matched.",
+    )
+    exclude_metrics: tuple[str, ...] = _setting(
+        _TEXTS, (), "Routes that are neither captured nor counted in the metrics, as patterns."
+    )
+    max_bytes: int = _setting(
+        _SIZE,
+        256 * 10**6,
+        "How large the captures in the data directory may become; beyond it no more are "
+        "written.",
+    )
+    max_captures: int | None = _setting(
+        _OPTIONAL_WHOLE,
+        None,
+        "How many requests of one process may be captured at the same time; by default 4, "
+        "and 8 in development.",
+    )
+    capture_rate: float = _setting(
+        _NUMBER,
+        5.0,
+        "How many captures a second may be asked for in one process, outside development.",
+    )
+    capture_burst: int = _setting(
+        _WHOLE, 20, "How many captures may be asked for at once before capture_rate holds."
+    )
+    buckets: tuple[float, ...] = _setting(
+        _BUCKETS,
+        DEFAULT_BUCKETS,
+        "Upper bounds, in seconds, of the buckets of the request duration histogram.",
+    )
+    service_name: str = _setting(
+        _TEXT,
+        "",
+        "The name of the service; by default OTEL_SERVICE_NAME, else service.name of "
+        "OTEL_RESOURCE_ATTRIBUTES.",
+    )
+    service_version: str = _setting(
+        _TEXT,
+        "",
+        "The version of the service; by default service.version of OTEL_RESOURCE_ATTRIBUTES.",
+    )
+    sort_by: tuple[str, ...] = _setting(
+        _SORTS, ("self",), "The order of a profile's table, most important key first."
+    )
+    restrictions: tuple[int | float | str, ...] = _setting(
+        _RESTRICTIONS,
+        (),
+        "The rows of a profile's table, as pstats restricts them: a count, a share of the "
+        "rows, or a regular expression, one applied after the other.",
+    )
+
+    @classmethod
+    def load(
+        cls,
+        config: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+        **keywords: Any,
+    ) -> Settings:
+        """Read the settings: environment over `config` over `keywords` over defaults.
+
+        `config` has the names of the environment (``FLASKPROF_DIR``), as Flask's
+        configuration; `keywords` those of the fields. A keyword of None counts as absent.
+        Raises `ConfigError` for a value that is not allowed or a keyword that is unknown; a
+        name in `config` or `environ` that is unknown is warned of.
+        """
+        environ = os.environ if environ is None else environ
+        config = {} if config is None else config
+        table = options()
+        _refuse_unknown(keywords, [option.name for option in table])
+        _warn_of_unknown([*config, *environ], [option.key for option in table])
+        values: dict[str, Any] = _from_opentelemetry(environ)
+        for option in table:
+            for source in (
+                environ.get(option.key),
+                config.get(option.key),
+                keywords.get(option.name),
+            ):
+                if source is not None:
+                    values[option.name] = option.read(source)
+                    break
+        settings = cls(**values)
+        settings._check_together()
+        return settings
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of both `secret` and `secret_file`, the one that signs first.
+
+        Raises `ConfigError` where the file cannot be read.
+        """
+        if self.secret_file is None:
+            return self.secret
+        try:
+            lines = self.secret_file.read_text("utf-8").split()
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"{PREFIX}SECRET_FILE: cannot be read: {error}") from error
+        option = next(option for option in options() if option.name == "secret")
+        secrets: tuple[str, ...] = option.read(lines)
+        return self.secret + secrets
+
+    def _check_together(self) -> None:
+        if self.metrics_path == self.prefix or self.metrics_path.startswith(self.prefix + "/"):
+            raise ConfigError(
+                f"{PREFIX}METRICS_PATH: {self.metrics_path!r} lies under {PREFIX}PREFIX "
+                f"{self.prefix!r}: choose two paths of which neither holds the other"
+            )
+        if self.prefix.startswith(self.metrics_path + "/"):
+            raise ConfigError(
+                f"{PREFIX}PREFIX: {self.prefix!r} lies under {PREFIX}METRICS_PATH "
+                f"{self.metrics_path!r}: choose two paths of which neither holds the other"
+            )
+        if self.metrics == "token" and not self.secrets:
+            raise ConfigError(f"{PREFIX}METRICS: token needs {PREFIX}SECRET to be set")
+        self.secrets  # noqa: B018  an unreadable secret file is an error of the start
+
+
+def options() -> tuple[Option, ...]:
+    """Return the table of all settings, in the order in which they are documented."""
+    return tuple(
+        Option(
+            name=setting.name,
+            kind=setting.metadata["kind"],
+            default=setting.default,
+            help=setting.metadata["help"],
+            is_secret=setting.metadata["is_secret"],
+        )
+        for setting in fields(Settings)
+    )
+
+
+def _from_opentelemetry(environ: Mapping[str, str]) -> dict[str, str]:
+    attributes = dict(
+        item.strip().partition("=")[::2]
+        for item in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+    )
+    return {
+        "service_name": environ.get("OTEL_SERVICE_NAME") or attributes.get("service.name", ""),
+        "service_version": attributes.get("service.version", ""),
+    }
+
+
+def _refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in keywords:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"{name!r} is not a setting of flaskprof{hint}")
+
+
+def _warn_of_unknown(names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if not isinstance(name, str) or not name.startswith(PREFIX) or name in known:
+            continue
+        if _KUBERNETES.match(name):
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        logging.getLogger("flaskprof").warning(
+            "%s is not a setting of flaskprof and is ignored%s", name, hint
+        )

@@ -1,0 +1,1 @@
+"""What a profile is: pure data and functions over it, without files, clocks or threads."""

@@ -1,0 +1,76 @@
+"""What is known of one capture beside its profile, as versioned JSON.
+
+The JSON file is written last and so marks a capture as complete.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from flaskprof.errors import StoreError
+
+__all__ = ["RECORD_VERSION", "CaptureRecord"]
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureRecord:
+    """Metadata of one capture. Bodies, cookies, tokens and query values are never in it.
+
+    `started` is Unix seconds; `duration_seconds` runs from the call of the application to
+    the end of ``close()``; `cpu_seconds` is the CPU time of the thread while the
+    application's own code ran. `route` is the matched rule, never the raw path, and empty
+    where nothing matched. `exactness` is "exact" or "sampled". `notes` are sentences that
+    limit what the profile shows.
+    """
+
+    id: str
+    started: float
+    duration_seconds: float
+    cpu_seconds: float | None = None
+    method: str = ""
+    route: str = ""
+    endpoint: str = ""
+    status: int | None = None
+    trigger: str = ""
+    engine: str = ""
+    exactness: str = "exact"
+    host: str = ""
+    pid: int | None = None
+    service: str = ""
+    service_version: str = ""
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a person calls this capture: its title, else method and route."""
+        return self.title or f"{self.method} {self.route or '(no route)'}".strip()
+
+    def to_json(self) -> str:
+        """Return the record as a JSON object with its format version."""
+        return json.dumps({"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> CaptureRecord:
+        """Read what `to_json` wrote; unknown keys of a later minor version are ignored.
+
+        Raises `StoreError` where the text is not a record of a version that is known.
+        """
+        try:
+            data: Any = json.loads(text)
+            version = data.pop("version")
+            if version != RECORD_VERSION:
+                raise StoreError(
+                    f"capture metadata of version {version}: this flaskprof reads version "
+                    f"{RECORD_VERSION}; read it with the flaskprof that wrote it"
+                )
+            known = {field.name for field in fields(cls)}
+            data = {key: value for key, value in data.items() if key in known}
+            data["notes"] = tuple(data.get("notes", ()))
+            return cls(**data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(f"capture metadata cannot be read: {error}") from error
