@@ -76,9 +76,7 @@ clean()
 def test_the_applications_own_cprofile_inside_a_capture():
     result = run(PREAMBLE + CPROFILE_INSIDE).strip()
     assert result == (
-        "12"
-        if HAS_MONITORING
-        else "lost: another profiler was switched on in the same thread"
+        "12" if HAS_MONITORING else "lost: another profiler was switched on in the same thread"
     )
 
 
@@ -161,7 +159,11 @@ def test_coverage_measures_what_it_measures_without_a_capture(core, tmp_path):
         include = f"--include={script}"
         for arguments in (["run", include, script], ["json", "-q", "-o", report]):
             done = subprocess.run(
-                [*command, *arguments], env=settings, cwd=tmp_path, capture_output=True, text=True
+                [*command, *arguments],
+                env=settings,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
             )
             assert done.returncode == 0, done.stdout + done.stderr
         (measured,) = json.loads(report.read_text())["files"].values()
@@ -173,7 +175,9 @@ def test_coverage_measures_what_it_measures_without_a_capture(core, tmp_path):
 
 def test_pdb_stops_inside_a_capture_and_the_counts_are_right(tmp_path):
     script = tmp_path / "debugged.py"
-    script.write_text(PREAMBLE + "result = capture(lambda: branch(3))\nprint('counted', result)\n")
+    script.write_text(
+        PREAMBLE + "result = capture(lambda: branch(3))\nprint('counted', result)\n"
+    )
     line = 1 + script.read_text().splitlines().index('    return len("x")')
     done = subprocess.run(
         [sys.executable, "-m", "pdb", script],
@@ -263,7 +267,9 @@ def test_debugpy_stops_inside_a_capture_and_the_counts_are_right(tmp_path):
         client.wait_for("response", "initialize")
         client.send("attach", justMyCode=False)
         client.wait_for("event", "initialized")
-        client.send("setBreakpoints", source={"path": str(script)}, breakpoints=[{"line": line}])
+        client.send(
+            "setBreakpoints", source={"path": str(script)}, breakpoints=[{"line": line}]
+        )
         client.wait_for("response", "setBreakpoints")
         client.send("configurationDone")
         for _ in range(3):
