@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from leftovers import running_parts
 
 PATIENCE_SECONDS = 10.0

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import needs
 import pytest
+
+import needs
 
 
 @pytest.fixture
