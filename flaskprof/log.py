@@ -37,7 +37,7 @@ def start_line(message: str, *args: object) -> None:
     look is something its owner must be able to see all the same.
     """
     if not logger.hasHandlers() and logger.level == logging.NOTSET:
-        print("flaskprof: " + message % args, file=sys.stderr)
+        sys.stderr.write(f"flaskprof: {message % args}\n")
         return
     logger.info(message, *args)
 
