@@ -8,6 +8,7 @@ counted in the metrics.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 
@@ -39,3 +40,12 @@ def start_line(message: str, *args: object) -> None:
         sys.stderr.write(f"flaskprof: {message % args}\n")
         return
     logger.info(message, *args)
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603  the thread that may have held it is not in this process
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
