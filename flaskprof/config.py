@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,7 +157,7 @@ def _secrets(value: Any) -> tuple[str, ...]:
 
 def _buckets(value: Any) -> tuple[float, ...]:
     bounds = tuple(float(item) for item in _items(value))
-    rising = all(low < high for low, high in zip(bounds, bounds[1:], strict=False))
+    rising = all(low < high for low, high in pairwise(bounds))
     if not bounds or not rising or bounds[0] <= 0 or bounds[-1] == float("inf"):
         raise ValueError
     return bounds

@@ -1,0 +1,45 @@
+"""The repository is the same on every machine and speaks of the product alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Written so that no pattern matches its own text here.
+UNWANTED = {
+    "a path of somebody's machine": rb"/(root|work)/|/opt/(pypi|wheels)",
+    "a registry by its host": rb"pypi\.org|pythonhosted\.|npmjs\.(com|org)|deb\.debian\.",
+    "work left over": rb"\b(TODO|FIX[M]E)\b(?!\|)",
+    "notes that are not part of the repository": rb"\b(DESIGN|STYLE|BRIEF)\.md|\.\./shared",
+    "a conflict that was not resolved": rb"(?m)^(<{7}|>{7}) ",
+}
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+@pytest.mark.parametrize("what", UNWANTED)
+def test_no_file_holds(what):
+    pattern = re.compile(UNWANTED[what])
+    files = tracked_files()
+    assert ROOT / "pyproject.toml" in files
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0].decode()}"
+        for path in files
+        if (match := pattern.search(path.read_bytes()))
+    ]
+    assert found == []
