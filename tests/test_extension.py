@@ -35,7 +35,7 @@ class Item(MethodView):
         return {name: item_id}
 
 
-def make_app(directory, debug=True, **config):
+def make_app(directory, *, debug=True, **config):
     app = Flask("shop")
     app.debug = debug
     app.test_client_class = ClosingClient
@@ -226,8 +226,8 @@ def test_our_own_pages_are_not_counted(app, directory):
     ids=str,
 )
 def test_whoever_may_not_gets_the_plain_answer_without_a_hint(directory, debug, origin):
-    bare = make_app(directory, debug).test_client()
-    app = make_app(directory, debug)
+    bare = make_app(directory, debug=debug).test_client()
+    app = make_app(directory, debug=debug)
     FlaskProf(app)
     client = app.test_client()
     for path in ("/orders/7", "/flaskprof/", "/flaskprof/c/x", "/flaskprof"):
@@ -277,7 +277,10 @@ def test_a_token_holder_asks_and_looks_from_anywhere(directory):
     assert response.headers["X-Profile-Url"].startswith("http://shop.example.com/flaskprof/c/")
     assert client.get("/flaskprof/", environ_overrides=far).status_code == 404
     link = client.get(f"/flaskprof/?token={token}&page=1", environ_overrides=far)
-    assert (link.status_code, link.location) == (303, "http://shop.example.com/flaskprof/?page=1")
+    assert (link.status_code, link.location) == (
+        303,
+        "http://shop.example.com/flaskprof/?page=1",
+    )
     cookie = link.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
