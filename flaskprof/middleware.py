@@ -72,6 +72,7 @@ class Middleware:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        """Answer one request."""
         try:
             if environ.get("PATH_INFO", "").startswith(self._page_starts):
                 page = self._pages.find(environ)
