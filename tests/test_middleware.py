@@ -155,6 +155,8 @@ def environ_for(path="/", method="GET", **extra):
         "REQUEST_METHOD": method,
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": "localhost",
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
         "wsgi.file_wrapper": FileWrapper,
         **extra,
     }
@@ -367,7 +369,12 @@ def test_a_capture_holds_the_calls_of_the_application_alone(wrap, directory):
     graph = stored_graph(directory, capture_id)
     calls = {function.name: stats.total.calls for function, stats in graph.functions.items()}
     # A generator is entered once for each chunk and once for its end.
-    assert calls == {"app": 6, "chunk": 5, "<method 'encode' of 'str' objects>": 5}
+    assert calls == {
+        "app": 6,
+        "chunk": 5,
+        "<method 'encode' of 'str' objects>": 5,
+        "<method 'close' of 'generator' objects>": 1,
+    }
 
 
 def stored_graph(directory, capture_id):
