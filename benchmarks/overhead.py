@@ -182,7 +182,7 @@ def measure_apart(name: str, rounds: int, batch: int) -> list[tuple[float, float
 
 
 def summarise(times: list[tuple[float, float]]) -> dict[str, float]:
-    """Return microseconds: of the bare call, added to it, and the quartiles of what is added."""
+    """Return microseconds: of the bare call, what is added to it, and quartiles of that."""
     added = [(watched - bare) * 1e6 for bare, watched in times]
     low, middle, high = statistics.quantiles(added, n=4)
     bare = statistics.median(bare for bare, _ in times) * 1e6
