@@ -41,7 +41,7 @@ class Moment:
 
 def seconds(value: float | None) -> Figure:
     """Show a duration with three significant digits in the unit that suits it."""
-    if value is None or not math.isfinite(value):
+    if value is None:
         return Figure(_ABSENT, "", "not known", "")
     exact = f"{value:.9f}".rstrip("0").rstrip(".")
     rounded = float(f"{value:.3g}")
@@ -59,8 +59,6 @@ def seconds(value: float | None) -> Figure:
 
 def share(value: float) -> Figure:
     """Show a fraction of one as a percentage with one decimal."""
-    if not math.isfinite(value):
-        return Figure(_ABSENT, "", "not known", "")
     percent = value * 100
     text = "<0.1" if 0 < percent < 0.05 else f"{percent:.1f}"
     return Figure(text, "%", f"{percent:.4f} %", repr(value))
@@ -88,10 +86,7 @@ def calls(all_calls: int, primitive_calls: int) -> Figure:
 
 def moment(unix_seconds: float, now: float) -> Moment:
     """Show a point in time, given as Unix seconds, as seen at `now`."""
-    try:
-        when = datetime.fromtimestamp(unix_seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return Moment("", "at an unknown time", "")
+    when = datetime.fromtimestamp(unix_seconds, UTC)
     iso = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Moment(iso, f"{when:%Y-%m-%d %H:%M:%S}", _ago(now - unix_seconds))
 

