@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 
 __all__ = ["is_capture_id", "new_capture_id", "time_of"]
 
-_ID = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
+# Of the 48 bits of time the highest are left out: they lie beyond the year 9999, which is
+# as far as a datetime goes.
+_ID = re.compile(r"[0-9a-d][0-9a-f]{11}7[0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
 
 
 def new_capture_id(unix_seconds: float | None = None, *, tail: bytes | None = None) -> str:

@@ -277,7 +277,10 @@ def test_a_token_holder_asks_and_looks_from_anywhere(directory):
     assert response.headers["X-Profile-Url"].startswith("http://shop.example.com/flaskprof/c/")
     assert client.get("/flaskprof/", environ_overrides=far).status_code == 404
     link = client.get(f"/flaskprof/?token={token}&page=1", environ_overrides=far)
-    assert (link.status_code, link.location) == (303, "http://shop.example.com/flaskprof/?page=1")
+    assert (link.status_code, link.location) == (
+        303,
+        "http://shop.example.com/flaskprof/?page=1",
+    )
     cookie = link.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie

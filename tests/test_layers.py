@@ -67,7 +67,7 @@ def upward_imports(part: str, source: str) -> list[str]:
     return [
         f"line {line}: {part} imports {target}"
         for line, target in imported_parts(ast.parse(source))
-        if target != part and LAYER_OF[target] >= LAYER_OF[part]
+        if target != part and LAYER_OF.get(target, len(LAYERS)) >= LAYER_OF[part]
     ]
 
 

@@ -233,9 +233,7 @@ def test_a_response_is_what_it_was_without(app, method, wrap):
 def test_a_captured_response_differs_in_our_headers_alone(app, wrap):
     bare_log, log = [], []
     bare = exchange(lambda e, s: app(e, s, bare_log), environ_for())
-    wrapped = exchange(
-        wrap(lambda e, s: app(e, s, log)), environ_for(HTTP_X_PROFILE="1")
-    )
+    wrapped = exchange(wrap(lambda e, s: app(e, s, log)), environ_for(HTTP_X_PROFILE="1"))
     for status, headers, _ in wrapped["starts"]:
         names = [name for name, _ in headers]
         assert names[-2:] == ["X-Profile-Id", "X-Profile-Url"], status
@@ -519,7 +517,11 @@ def test_nested_middlewares_count_once_and_the_inner_one_names_the_route(wrap, d
 def test_middlewares_of_one_directory_share_engine_spool_and_metrics(wrap, directory):
     for _ in range(1000):
         exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for())
-    labels = {"http_request_method": "GET", "http_route": "", "http_response_status_code": "200"}
+    labels = {
+        "http_request_method": "GET",
+        "http_route": "",
+        "http_response_status_code": "200",
+    }
     assert sample(directory, "http_server_request_duration_seconds_count", **labels) == 1000
 
 

@@ -1,0 +1,82 @@
+"""Writes the pages of the documentation that are made from the code: ``make docs``.
+
+A test proves that what is in the repository is what this writes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from flaskprof.config import Option, options
+
+HERE = Path(__file__).parent
+
+CONFIGURATION = """\
+# Configuration
+
+<!-- Written by docs/generate.py from the table in flaskprof/config.py: `make docs`. -->
+
+A setting can be given in three ways. The last one that is given holds:
+
+1. as a keyword, in lower case: `FlaskProf(app, dir="/var/lib/shop")` or
+   `ProfilerMiddleware(wsgi_app, dir="/var/lib/shop")`;
+2. in a Flask application's configuration: `app.config["FLASKPROF_DIR"] = "/var/lib/shop"`;
+3. in the environment: `FLASKPROF_DIR=/var/lib/shop`, so that whoever runs a process can
+   change it without touching its code.
+
+All settings are read and checked once, at the start. A value that is not allowed ends the
+start with a message that names the setting, the value and what is allowed. A name that is not
+known is warned of, with the nearest one that is. (What Kubernetes puts into the environment for
+a Service called `flaskprof`, such as `FLASKPROF_PORT`, is passed over.)
+
+"""
+
+
+def configuration() -> str:
+    """Return docs/configuration.md."""
+    return CONFIGURATION + "\n".join(_section(option) for option in options())
+
+
+def _section(option: Option) -> str:
+    default = shown(option.default)
+    lines = [
+        f"## `{option.key}`",
+        "",
+        textwrap.fill(option.help, 95, break_long_words=False, break_on_hyphens=False),
+        "",
+        f"- Takes {option.kind.allowed}.",
+        f"- Default: `{default}`." if default else "- Default: nothing.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def shown(default: Any) -> str:
+    """Write a default as it would be given in the environment."""
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return str(int(default))
+    if isinstance(default, tuple):
+        return ", ".join(shown(item) for item in default)
+    if isinstance(default, int) and default and default % 10**6 == 0:
+        return f"{default // 10**6}MB"
+    if isinstance(default, float):
+        return f"{default:g}"
+    return str(default)
+
+
+PAGES = {"configuration.md": configuration}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page(), "utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()
