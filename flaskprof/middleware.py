@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter, thread_time
@@ -73,6 +72,7 @@ class Middleware:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        """Answer one request."""
         try:
             if environ.get("PATH_INFO", "").startswith(self._page_starts):
                 page = self._pages.find(environ)

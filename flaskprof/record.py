@@ -53,8 +53,11 @@ class CaptureRecord:
         return self.title or f"{self.method} {self.route or '(no route)'}".strip()
 
     def to_json(self) -> str:
-        """Return the record as a JSON object with its format version."""
-        return json.dumps({"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False)
+        """Return the record as a JSON object with its format version, as valid Unicode."""
+        text = json.dumps({"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False)
+        # What is not valid, a lone surrogate from a foreign name, is written as the escape
+        # that JSON has for it.
+        return text.encode("utf-8", "backslashreplace").decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> CaptureRecord:

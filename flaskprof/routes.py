@@ -85,6 +85,7 @@ class RouteNamer:
         self._matches: dict[tuple[str, str, str], Match] = {}
 
     def __call__(self, environ: Mapping[str, Any]) -> Match:
+        """Return what the router made of this request; call it after the application."""
         route, endpoint = self._resolve(environ)
         if not route:
             return self._unmatched(environ)

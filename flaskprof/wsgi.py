@@ -63,6 +63,7 @@ class ProfilerMiddleware:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        """Answer one request."""
         return self.app(environ, start_response)
 
 

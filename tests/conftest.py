@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flaskprof.capture.recorder import close_all
 from leftovers import running_parts
 
 PATIENCE_SECONDS = 10.0
@@ -21,3 +22,10 @@ def nothing_left_behind() -> Iterator[None]:
     while (left := running_parts() - before) and time.monotonic() < deadline:
         time.sleep(0.01)  # a thread that was told to stop may still be on its way out
     assert not left, "left behind by this test: " + "; ".join(sorted(left))
+
+
+@pytest.fixture
+def closed_recorders() -> Iterator[None]:
+    """Let a test use recorders of this process, and end them behind it."""
+    yield
+    close_all()

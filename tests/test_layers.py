@@ -19,10 +19,11 @@ PACKAGE = Path(flaskprof.__file__).parent
 LAYERS = (
     {"errors", "ids", "log"},
     {"config"},
-    {"access", "profiles", "record"},
+    {"access", "profiles", "record", "routes"},
     {"formats", "metrics", "store"},
     {"capture"},
     {"decorators", "integrations", "middleware", "web"},
+    {"wiring"},
     {"extension", "wsgi"},
     {"demo"},
     {"cli"},

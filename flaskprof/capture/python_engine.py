@@ -14,33 +14,21 @@ them, so that an interpreter which changed them has no engine rather than a wron
 from __future__ import annotations
 
 import cProfile
-import os
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-import flaskprof
 from flaskprof.capture.engines import EngineBusyError, Recording
+from flaskprof.capture.own import is_own
 from flaskprof.profiles.hide import without
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 
-__all__ = ["PythonEngine", "is_own", "self_test"]
+__all__ = ["PythonEngine", "self_test"]
 
 _BUSY = "another profiler is active on this thread"
 _STRANGER = "another profiler took over during the request: calls after that are missing"
 _SWITCHED_OFF = "the profiler was switched off during the request: calls after that are missing"
-
-_OWN_FILES = os.path.join(os.path.dirname(flaskprof.__file__), "")
-_OWN_CAPTURE = os.path.join("capture", "")
-
-
-def is_own(function: Function) -> bool:
-    """Whether this function is part of what flaskprof itself runs inside a request."""
-    if not function.file.startswith(_OWN_FILES):
-        return False
-    place = function.file[len(_OWN_FILES) :]
-    return os.sep not in place or place.startswith(_OWN_CAPTURE)
 
 
 class PythonEngine:

@@ -102,15 +102,19 @@ class Recorder:
         if refusal is not None:
             raise SkippedError(refusal)
         try:
-            if ask.token is not None and not self._token_uses.use(ask.token):
-                raise SkippedError(Skip.used_up)
-            return self.engine.start()
-        except EngineBusyError as error:
-            self._budget.give_back()
-            raise SkippedError(Skip.busy, str(error)) from None
+            return self._start(self.engine, ask)
         except BaseException:
             self._budget.give_back()
             raise
+
+    def _start(self, engine: Engine, ask: Ask) -> Recording:
+        try:
+            recording = engine.start()
+        except EngineBusyError as error:
+            raise SkippedError(Skip.busy, str(error)) from None
+        if ask.token is not None and not self._token_uses.use(ask.token):
+            raise SkippedError(Skip.used_up)
+        return recording
 
     def give_back(self) -> None:
         """Say that a recording that `record` returned has ended."""

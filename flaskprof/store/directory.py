@@ -14,13 +14,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from flaskprof.errors import CaptureNotFound, StoreError
 from flaskprof.record import CaptureRecord
-from flaskprof.store import layout
+from flaskprof.store import CapturePage, CaptureQuery, layout
+from flaskprof.store.index import CaptureIndex
 from flaskprof.store.usage import Usage
 
 __all__ = ["DirectoryStore"]
@@ -53,6 +54,7 @@ class DirectoryStore:
         # Absolute from here on: the application may change its working directory.
         self.path = Path(path).absolute()
         self._captures = self.path / "captures"
+        self._index = CaptureIndex(self._captures)
         self._usage = Usage(self._captures, monotonic)
 
     def __repr__(self) -> str:
@@ -72,8 +74,7 @@ class DirectoryStore:
         commit = layout.capture_path(self._captures, record.id, layout.COMMIT_SUFFIX)
         if commit in paths:
             raise ValueError(f"{layout.COMMIT_SUFFIX} is written from the record")
-        # Text that is not valid Unicode (a name of a foreign encoding) is kept readable.
-        metadata = record.to_json().encode("utf-8", "backslashreplace")
+        metadata = record.to_json().encode()
         try:
             with self._errors_told("written"):
                 self._make_directories(commit.parent)
@@ -99,6 +100,16 @@ class DirectoryStore:
         """
         with self._errors_told("read"):
             return self._usage.total()
+
+    def list(self, query: CaptureQuery) -> CapturePage:
+        """Return one page of captures, newest first."""
+        with self._errors_told("read"):
+            return self._index.page(query)
+
+    def find(self, prefix: str) -> Sequence[str]:
+        """Return the IDs of the captures that begin with `prefix`, oldest first."""
+        with self._errors_told("read"):
+            return layout.find(self._captures, prefix)
 
     def record(self, capture_id: str) -> CaptureRecord:
         """Return the metadata of one capture."""

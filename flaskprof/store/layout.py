@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flaskprof.errors import StoreError
@@ -26,6 +26,7 @@ __all__ = [
     "DayFiles",
     "capture_path",
     "days",
+    "find",
     "id_range",
     "load_record",
     "remove",
@@ -37,6 +38,8 @@ SUFFIXES = frozenset({".prof", COMMIT_SUFFIX})
 
 # Far above what a record can be; a larger file is not ours and is not read into memory.
 _MAX_RECORD_BYTES = 1_000_000
+
+_DAY_SECONDS = 24 * 3600
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp\Z")
 _YEAR = re.compile(r"[0-9]{4}\Z")
@@ -107,12 +110,8 @@ def capture_path(captures: Path, capture_id: str, suffix: str) -> Path:
 
 def id_range(day: str) -> tuple[str, str]:
     """Return the lowest text that an ID of `day` can be, and that of the next day."""
-    begin = datetime.strptime(day, "%Y/%m/%d").replace(tzinfo=UTC)
-
-    def lowest(moment: datetime) -> str:
-        return f"{int(moment.timestamp()) * 1000:012x}"
-
-    return lowest(begin), lowest(begin + timedelta(days=1))
+    begin = int(_date(day).timestamp())
+    return f"{begin * 1000:012x}", f"{(begin + _DAY_SECONDS) * 1000:012x}"
 
 
 def days(captures: Path) -> Iterator[Day]:
@@ -127,6 +126,18 @@ def days(captures: Path) -> Iterator[Day]:
                     yield Day(name, path, path.stat().st_mtime_ns)
                 except FileNotFoundError:
                     continue  # pruned since it was listed
+
+
+def find(captures: Path, prefix: str) -> list[str]:
+    """Return the IDs of the complete captures that begin with `prefix`, in order."""
+    found: list[str] = []
+    for day in days(captures):
+        first, last = id_range(day.name)
+        if first[: len(prefix)] <= prefix < last:
+            with suppress(FileNotFoundError):
+                ids = DayFiles.scan(day).ids
+                found += sorted(name for name in ids if name.startswith(prefix))
+    return found
 
 
 def load_record(path: Path) -> CaptureRecord:
@@ -188,9 +199,13 @@ def _directories(parent: Path, name: re.Pattern[str]) -> list[Path]:
         return []
 
 
+def _date(name: str) -> datetime:
+    year, month, day = map(int, name.split("/"))
+    return datetime(year, month, day, tzinfo=UTC)
+
+
 def _is_date(name: str) -> bool:
     try:
-        datetime.strptime(name, "%Y/%m/%d").replace(tzinfo=UTC)
+        return _date(name).timestamp() >= 0
     except ValueError:
         return False
-    return True
