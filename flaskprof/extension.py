@@ -58,7 +58,7 @@ class FlaskProf:
         app.extensions[_NAME] = self
         if not settings.enabled:
             return
-        app.wsgi_app = wire(  # type: ignore[method-assign]  Flask's own documented way
+        app.wsgi_app = wire(  # type: ignore[method-assign]  # Flask's own documented way
             app.wsgi_app,
             settings,
             name_route=RouteNamer(
@@ -76,7 +76,7 @@ def _note_exception(_app: Flask, exception: Exception, **_: Any) -> None:
     """Let the exchange know of an exception that Flask turns into a response itself."""
     exchange = request.environ.get(EXCHANGE)
     if exchange is not None:
-        exchange.exception = type(exception)
+        exchange.note_exception(exception)
 
 
 def _static_parts(app: Flask) -> Iterator[str]:

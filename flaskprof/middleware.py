@@ -120,6 +120,7 @@ class Exchange:
     __slots__ = (
         "_environ",
         "_is_ended",
+        "_match",
         "_metrics",
         "_name_route",
         "_recorder",
@@ -147,6 +148,7 @@ class Exchange:
         # Kept beside the recorder, which has others after a fork or when it is closed.
         self._metrics = recorder.metrics
         self._name_route = name_route
+        self._match: Match | None = None
         self._status = ""
         self._is_ended = False
         self._started = perf_counter()
@@ -169,11 +171,24 @@ class Exchange:
         return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
-        """Note the status and start the response as the application does."""
+        """Note status and route, and start the response as the application does."""
         self._status = status
+        self.name()
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
+
+    def name(self) -> None:
+        """Name the route while it is known: Flask forgets its request when it returns."""
+        try:
+            self._match = self._name_route(self._environ)
+        except Exception:  # noqa: BLE001  ours alone: the response goes on
+            _failed(self._recorder, "route")
+
+    def note_exception(self, error: Exception) -> None:
+        """Note an unhandled exception, and the route while it is known."""
+        self.exception = type(error)
+        self.name()
 
     def fail(self, error: BaseException) -> None:
         """Note that the application raised, and end."""
@@ -191,7 +206,10 @@ class Exchange:
         try:
             seconds = perf_counter() - self._started
             self._metrics.request_ended(self.method)
-            match = self._name_route(self._environ)
+            match = self._match
+            if match is None or not match.route:
+                # Other frameworks may say what matched only when they have answered.
+                match = self._name_route(self._environ)
             if self.is_counted and match.is_counted:
                 self._count(match, seconds, self._finish(match, seconds))
             else:
@@ -285,6 +303,7 @@ class CapturedExchange(Exchange):
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Start the response with the headers of the capture added."""
+        self.name()
         try:
             headers = self._with_our_headers(headers)
         except Exception:  # noqa: BLE001  the response goes out without our headers
@@ -292,7 +311,8 @@ class CapturedExchange(Exchange):
         return super().start_response(status, headers, exc_info)
 
     def _with_our_headers(self, headers: list[Any]) -> list[Any]:
-        self._check_route()
+        if not self._skip_text:
+            self._check_route()
         if self._skip_text:
             return [*headers, ("X-Profile-Skipped", self._skip_text)]
         return [
@@ -304,9 +324,7 @@ class CapturedExchange(Exchange):
 
     def _check_route(self) -> None:
         """Skip the capture if its route, which is known by now, is not to be captured."""
-        match = self._name_route(self._environ)
-        if self._skip_text:
-            return
+        match = self._match or Match()
         token = self._ask.token
         if token is not None and token.route not in (None, match.route):
             self._skip(self._recorder, Skip.other_route)
@@ -386,13 +404,18 @@ class CapturedBody:
         self._iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        self._iterator = self._exchange.inside(iter, self._result)
+        self._iterator = self._begin()
         return self
 
     def __next__(self) -> bytes:
         if self._iterator is None:
-            self._iterator = self._exchange.inside(iter, self._result)
+            self._iterator = self._begin()
         return self._exchange.inside(self._iterator.__next__)
+
+    def _begin(self) -> Iterator[bytes]:
+        # Not `iter` itself, which would be in the profile as a call of the application's.
+        begin = getattr(self._result, "__iter__", None)
+        return iter(self._result) if begin is None else self._exchange.inside(begin)
 
     def close(self) -> None:
         """Close the application's result and end the exchange, whatever closing does."""
@@ -412,7 +435,7 @@ class SizedBody(TimedBody):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  chosen for having a length
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
 
 
 class SizedCapturedBody(CapturedBody):
@@ -421,7 +444,7 @@ class SizedCapturedBody(CapturedBody):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  chosen for having a length
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
 
 
 def _is_passed_on(result: Iterable[bytes], environ: WSGIEnvironment) -> bool:

@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 from flask import Blueprint, Flask, abort, session
+from flask.testing import FlaskClient
 from flask.views import MethodView
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
@@ -22,14 +23,22 @@ SECRET = "a secret of sixteen or more"
 COUNT = "http_server_request_duration_seconds_count"
 
 
+class ClosingClient(FlaskClient):
+    """Reads and closes each response, as a server does."""
+
+    def open(self, *args, **keywords):
+        return super().open(*args, buffered=True, **keywords)
+
+
 class Item(MethodView):
-    def get(self, item_id):
-        return {"item": item_id}
+    def get(self, name, item_id):
+        return {name: item_id}
 
 
-def make_app(directory, debug=True, **config):
+def make_app(directory, *, debug=True, **config):
     app = Flask("shop")
     app.debug = debug
+    app.test_client_class = ClosingClient
     app.config.update(SECRET_KEY="key", FLASKPROF_DIR=str(directory), **config)
 
     @app.get("/")
@@ -217,8 +226,8 @@ def test_our_own_pages_are_not_counted(app, directory):
     ids=str,
 )
 def test_whoever_may_not_gets_the_plain_answer_without_a_hint(directory, debug, origin):
-    bare = make_app(directory, debug).test_client()
-    app = make_app(directory, debug)
+    bare = make_app(directory, debug=debug).test_client()
+    app = make_app(directory, debug=debug)
     FlaskProf(app)
     client = app.test_client()
     for path in ("/orders/7", "/flaskprof/", "/flaskprof/c/x", "/flaskprof"):
@@ -268,7 +277,10 @@ def test_a_token_holder_asks_and_looks_from_anywhere(directory):
     assert response.headers["X-Profile-Url"].startswith("http://shop.example.com/flaskprof/c/")
     assert client.get("/flaskprof/", environ_overrides=far).status_code == 404
     link = client.get(f"/flaskprof/?token={token}&page=1", environ_overrides=far)
-    assert (link.status_code, link.location) == (303, "http://shop.example.com/flaskprof/?page=1")
+    assert (link.status_code, link.location) == (
+        303,
+        "http://shop.example.com/flaskprof/?page=1",
+    )
     cookie = link.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
@@ -315,11 +327,13 @@ def test_paths_respect_the_mount_of_the_application(directory):
     app = make_app(directory)
     FlaskProf(app)
     client = Client(DispatcherMiddleware(Flask("root"), {"/shop": app}))
-    response = client.get("/shop/orders/7", headers={"X-Profile": "1"})
+    local = {"REMOTE_ADDR": "127.0.0.1"}
+    asked = {"X-Profile": "1"}
+    response = client.get("/shop/orders/7", headers=asked, environ_base=local, buffered=True)
     assert "/shop/flaskprof/c/" in response.headers["X-Profile-Url"]
     assert counted(directory, "/shop/orders/<int:order_id>") == 1
-    assert client.get("/shop/flaskprof/").status_code == 200
-    assert client.get("/shop/metrics").status_code == 200
+    assert client.get("/shop/flaskprof/", environ_base=local).status_code == 200
+    assert client.get("/shop/metrics", environ_base=local).status_code == 200
 
 
 def test_where_applications_nest_the_outer_one_counts_and_the_inner_one_names(directory):

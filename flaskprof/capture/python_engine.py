@@ -17,7 +17,7 @@ import cProfile
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 from flaskprof.capture.engines import EngineBusyError, Recording
 from flaskprof.capture.own import is_own
@@ -73,7 +73,7 @@ class _ThreadRecording(_Recording):
             self._note_loss()
 
     def off(self) -> None:
-        if sys.getprofile() is self._profiler:
+        if cast("object", sys.getprofile()) is self._profiler:
             self._profiler.disable()
         else:
             self._note_loss()
