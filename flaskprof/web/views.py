@@ -226,7 +226,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
         state.sort_by,
         visit.settings.restrictions if state.is_restricted else (),
         state.search,
-        state.is_descending,
+        descending=state.is_descending,
     )
     shown = found[: state.limit]
 
