@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # Written so that no pattern matches its own text here.
 UNWANTED = {
-    "a path of somebody's machine": rb"/root/|/work/[a-z]|/opt/(pypi|wheels)",
+    "a path of somebody's machine": rb"/[r]oot/|/work/[a-z]|/opt/(pypi|wheels)",
     "a registry by its host": rb"pypi\.org|pythonhosted\.|npmjs\.(com|org)|deb\.debian\.",
     "work left over": rb"\b(TODO|FIX[M]E)\b(?!\|)",
     "notes that are not part of the repository": rb"\b(DESIGN|STYLE|BRIEF)\.md|\.\./shared",
