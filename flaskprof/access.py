@@ -207,4 +207,5 @@ def token_in_query(environ: Mapping[str, Any]) -> str:
     query = environ.get("QUERY_STRING", "")
     if "token=" not in query:
         return ""
-    return parse_qs(query, max_num_fields=100).get("token", [""])[0]
+    tokens: list[str] = parse_qs(query, max_num_fields=100).get("token", [""])
+    return tokens[0]

@@ -267,6 +267,7 @@ _RESTRICTIONS = Kind(
 )
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _ACCESS = _choice("open", "token", "off")
+_CLOCK = _choice("auto", "monotonic")
 
 
 def _setting(kind: Kind, default: T, help: str, *, is_secret: bool = False) -> T:
@@ -347,6 +348,12 @@ class Settings:
     )
     capture_burst: int = _setting(
         _WHOLE, 20, "How many captures may be asked for at once before capture_rate holds."
+    )
+    clock: str = _setting(
+        _CLOCK,
+        "auto",
+        "What the call-tree engine measures time with: auto is the processor's time-stamp "
+        "counter where the kernel itself keeps time by it, else the monotonic clock.",
     )
     buckets: tuple[float, ...] = _setting(
         _BUCKETS,

@@ -58,7 +58,7 @@ class FlaskProf:
         app.extensions[_NAME] = self
         if not settings.enabled:
             return
-        app.wsgi_app = wire(  # type: ignore[method-assign]  Flask's own documented way
+        app.wsgi_app = wire(  # type: ignore[method-assign]  # Flask's own documented way
             app.wsgi_app,
             settings,
             name_route=RouteNamer(

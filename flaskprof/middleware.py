@@ -435,7 +435,7 @@ class SizedBody(TimedBody):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  chosen for having a length
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
 
 
 class SizedCapturedBody(CapturedBody):
@@ -444,7 +444,7 @@ class SizedCapturedBody(CapturedBody):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  chosen for having a length
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
 
 
 def _is_passed_on(result: Iterable[bytes], environ: WSGIEnvironment) -> bool:

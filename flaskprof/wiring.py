@@ -51,6 +51,7 @@ def wire(
 def _metrics_of(recorder: Recorder) -> WSGIApplication:
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # The registry is another one after a fork, so it is looked up at each scrape.
-        return make_wsgi_app(recorder.metrics.registry)(environ, start_response)
+        app: WSGIApplication = make_wsgi_app(recorder.metrics.registry)
+        return app(environ, start_response)
 
     return serve

@@ -46,6 +46,8 @@ def serve(server, directory, *options, app="served:app", **environ):
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(APPS), *sys.path]),
             "PYTHONUNBUFFERED": "1",
+            # Flask lists the methods of an Allow header in the order of a set.
+            "PYTHONHASHSEED": "0",
             "FLASKPROF_DIR": str(directory),
             "FLASKPROF_DEV": "1",
             **environ,

@@ -35,7 +35,7 @@ class Item(MethodView):
         return {name: item_id}
 
 
-def make_app(directory, debug=True, **config):
+def make_app(directory, *, debug=True, **config):
     app = Flask("shop")
     app.debug = debug
     app.test_client_class = ClosingClient
@@ -226,8 +226,8 @@ def test_our_own_pages_are_not_counted(app, directory):
     ids=str,
 )
 def test_whoever_may_not_gets_the_plain_answer_without_a_hint(directory, debug, origin):
-    bare = make_app(directory, debug).test_client()
-    app = make_app(directory, debug)
+    bare = make_app(directory, debug=debug).test_client()
+    app = make_app(directory, debug=debug)
     FlaskProf(app)
     client = app.test_client()
     for path in ("/orders/7", "/flaskprof/", "/flaskprof/c/x", "/flaskprof"):

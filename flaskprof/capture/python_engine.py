@@ -73,7 +73,8 @@ class _ThreadRecording(_Recording):
             self._note_loss()
 
     def off(self) -> None:
-        if sys.getprofile() is self._profiler:
+        active: Any = sys.getprofile()
+        if active is self._profiler:
             self._profiler.disable()
         else:
             self._note_loss()

@@ -19,9 +19,8 @@ GRAPH = CallGraph({Function("shop.py", 1, "view"): FunctionStats(Sums(1, 1, 0.5,
 class Finished:
     """A recording that is over."""
 
-    notes: list[str] = []
-
     def __init__(self, gate=None):
+        self.notes = []
         self.gate = gate
 
     def finish(self):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,7 +14,7 @@ LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
 FAR = {"REMOTE_ADDR": "203.0.113.5", "HTTP_HOST": "shop.example.com"}
 
 
-def ask(value, environ=LOCAL, secrets=(), dev=True):
+def ask(value, environ=LOCAL, secrets=(), *, dev=True):
     environ = {**environ, "HTTP_X_PROFILE": value}
     asked = take_ask(environ, AccessRules(secrets, lambda: dev))
     assert "HTTP_X_PROFILE" not in environ
@@ -72,4 +71,4 @@ def test_uses_that_cannot_be_counted_are_refused(tmp_path):
 
 def test_the_file_of_uses_is_the_owners_alone(tmp_path):
     TokenUses(tmp_path).use(Token("e" * 16, 0, count=1))
-    assert os.stat(tmp_path / "tokens" / ("e" * 16)).st_mode & 0o777 == 0o600
+    assert (tmp_path / "tokens" / ("e" * 16)).stat().st_mode & 0o777 == 0o600
