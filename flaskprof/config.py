@@ -267,6 +267,7 @@ _RESTRICTIONS = Kind(
 )
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _ACCESS = _choice("open", "token", "off")
+_ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
 
 
@@ -348,6 +349,12 @@ class Settings:
     )
     capture_burst: int = _setting(
         _WHOLE, 20, "How many captures may be asked for at once before capture_rate holds."
+    )
+    engine: str = _setting(
+        _ENGINE,
+        "auto",
+        "What records captures: calltree is the engine in C, python the one that needs no "
+        "compiler; auto is calltree where it can be had.",
     )
     clock: str = _setting(
         _CLOCK,

@@ -340,6 +340,7 @@ class CapturedExchange(Exchange):
         recording, self._recording = self._recording, None
         if recording is None:
             return None
+        recording.stop()
         self._recorder.give_back()
         if self._skip_text:
             return None

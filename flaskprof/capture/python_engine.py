@@ -50,6 +50,9 @@ class _Recording:
         self.notes: list[str] = []
         self._profiler: Any = cProfile.Profile()
 
+    def stop(self) -> None:
+        """Nothing is on between two segments."""
+
     def finish(self) -> CallGraph:
         return without(self.graph(), is_own)
 
