@@ -374,6 +374,9 @@ def test_a_capture_holds_the_calls_of_the_application_alone(wrap, directory):
         "chunk": 5,
         "<method 'encode' of 'str' objects>": 5,
         "<method 'close' of 'generator' objects>": 1,
+        # The server's own, which the application calls through ours.
+        "start_response": 1,
+        "<method 'append' of 'list' objects>": 1,
     }
 
 

@@ -176,6 +176,11 @@ def hostile_prof() -> bytes:
     return to_prof(functions)
 
 
+@pytest.fixture(scope="session")
+def hostile_names() -> list[str]:
+    return HOSTILE
+
+
 @pytest.fixture
 def store():
     return MemoryStore()
