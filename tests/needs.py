@@ -18,6 +18,7 @@ import shutil
 # Programs by name, and the Debian package of each.
 PACKAGES = {
     "chromium": "chromium",
+    "curl": "curl",
     "nginx": "nginx",
 }
 

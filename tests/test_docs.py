@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
+from checkout import ROOT
 from flaskprof.config import Settings, options
 
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 
 

@@ -105,6 +105,8 @@ class Document(HTMLParser):
             self._link = (dict(attrs).get("href"), "")
 
     def handle_endtag(self, tag):
+        if tag in ("dt", "dd", "li", "p", "h1", "h2", "td", "th"):
+            self.text += " "
         if tag in ("td", "th") and self._cell is not None:
             self.rows[-1].append(" ".join(self._cell.split()))
             self._cell = None

@@ -99,7 +99,7 @@ def test_a_row_shows_calls_times_per_call_and_shares(see, store):
         page.column(name)
         for name in (
             "Function",
-            "Self ↓".removesuffix(" ↓"),
+            "Self",
             "Cumulative",
             "Calls",
             "Self ÷ calls",
@@ -117,9 +117,8 @@ def test_a_row_shows_calls_times_per_call_and_shares(see, store):
         ["application", "application"],
         ["app.py:7", "app.py:1"],
     ]
-    assert page.values("width") == ["100", "75.0", "100", "75.0", "100", "25.0", "100", "100.0"] or (
-        "75.0" in page.values("width")
-    )
+    bars = [value for tag, name, value in page.attributes if (tag, name) == ("rect", "width")]
+    assert bars[-8:] == ["100", "75.0", "100", "75.0", "100", "25.0", "100", "100.0"]
 
 
 @pytest.mark.parametrize(
@@ -190,12 +189,14 @@ def test_a_hundred_rows_are_shown_until_all_are_asked_for(see, ask, capture, sta
 def test_order_and_restrictions_of_the_settings_hold_until_they_are_lifted(
     store, capture, stats
 ):
-    settings = Settings.load(sort_by="calls,name", restrictions=[0.5, "json", 3], environ={})
+    settings = Settings.load(
+        sort_by="calls,name", restrictions=[0.5, "jinja2|json", 3], environ={}
+    )
     client = Client(Viewer(store, settings=settings))
     accept = {"Accept": "application/json"}
     table = client.get(f"/c/{capture.id}", headers=accept).json["table"]
     stats.sort_stats("calls")
-    _, expected = stats.get_print_list([0.5, "json", 3])
+    _, expected = stats.get_print_list([0.5, "jinja2|json", 3])
     assert table["matching"] == 3
     assert sorted(row["calls"] for row in table["rows"]) == sorted(
         stats.stats[function][1] for function in expected
@@ -221,10 +222,8 @@ def test_kinds_of_code_are_told_in_words(see, ask, capture):
     page = see(f"/c/{capture.id}?search=flask/json&rows=all")
     assert set(page.column("Kind")) == {"library"}
     assert all(place.startswith("flask/json/") for place in page.column("Where"))
-    titles = page.values("title")
-    assert any(title.endswith("site-packages/flask/json/__init__.py:13") for title in titles) or (
-        any("site-packages/flask/json/" in title for title in titles)
-    )
+    ends = [title.partition("site-packages/")[2] for title in page.values("title")]
+    assert [end for end in ends if end] == page.column("Where")
 
 
 def test_a_profile_without_functions_is_a_page_too(see, store):
