@@ -19,6 +19,7 @@ import shutil
 PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx",
+    "npm": "npm",
 }
 
 
