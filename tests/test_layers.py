@@ -27,6 +27,7 @@ LAYERS = (
     {"extension", "wsgi"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 )
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 
