@@ -6,26 +6,32 @@ import os
 
 import click
 
-from flaskprof.cli.program import load_settings, setting
+from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
 from flaskprof.errors import ConfigError
 
 __all__ = ["command"]
 
 
-@click.command("demo")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, metavar="PORT"
+@click.command(
+    "demo",
+    cls=Command,
+    examples=["flaskprof demo --port 8000"],
 )
-@setting("dir")
-def command(port: int, dir: str | None) -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    metavar="PORT",
+    help="The port to serve on; 0 stands for any that is free.",
+)
+@setting("dir", metavar="DIR")
+def command(*, port: int, dir: str | None) -> None:
     """Run the demo shop, with flaskprof in it.
 
     An ordinary Flask application with a database, pages, an API, and endpoints that are
     slow, stream or fail, served on this machine alone. It prints what to try.
-
-    \b
-        flaskprof demo --port 8000
     """
     # The shop is configured as any application is: by its environment.
     os.environ.setdefault("FLASKPROF_DEV", "1")

@@ -8,13 +8,17 @@ from pathlib import Path
 import click
 
 from flaskprof.cli.captures import locate
-from flaskprof.cli.program import load_settings, setting
+from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.errors import StoreError
 
 __all__ = ["command"]
 
 
-@click.command("export")
+@click.command(
+    "export",
+    cls=Command,
+    examples=["flaskprof export latest -o slow.prof", "python -m pstats slow.prof"],
+)
 @click.argument("reference", metavar="ID")
 @click.option(
     "-o",
@@ -24,16 +28,12 @@ __all__ = ["command"]
     help="Where to write it; - is standard output.",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE where it exists.")
-@setting("dir")
-def command(reference: str, output: str, force: bool, dir: str | None) -> None:
+@setting("dir", metavar="DIR")
+def command(*, reference: str, output: str, force: bool, dir: str | None) -> None:
     """Copy the profile of a capture to a file.
 
     ID is a capture's ID, 8 or more of its first digits, or 'latest'. The file is what
     pstats, snakeviz and other tools read.
-
-    \b
-        flaskprof export latest -o slow.prof
-        python -m pstats slow.prof
     """
     store, capture_id = locate(reference, load_settings(dir=dir))
     profile = store.read(capture_id, ".prof")

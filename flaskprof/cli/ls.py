@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from flaskprof.cli.program import json_option, load_settings, setting
+from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.cli.terminal import Column, figure, layout, terminal_width
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CapturePage, CaptureQuery
@@ -33,7 +33,11 @@ _COLUMNS = (
 _TIME_DIGITS = 12
 
 
-@click.command("ls")
+@click.command(
+    "ls",
+    cls=Command,
+    examples=["flaskprof ls --route '/orders/<int:id>' --limit 5", "flaskprof ls --json"],
+)
 @click.option("--route", metavar="ROUTE", help="Only this route, as /orders/<int:id>.")
 @click.option("--method", metavar="METHOD", help="Only this method, as GET.")
 @click.option("--trigger", metavar="TRIGGER", help="Only this trigger, as header.")
@@ -45,9 +49,10 @@ _TIME_DIGITS = 12
     metavar="COUNT",
     help="How many to list.",
 )
-@setting("dir")
+@setting("dir", metavar="DIR")
 @json_option
 def command(
+    *,
     route: str | None,
     method: str | None,
     trigger: str | None,
@@ -55,12 +60,7 @@ def command(
     dir: str | None,
     as_json: bool,
 ) -> None:
-    """List captures, newest first.
-
-    \b
-        flaskprof ls --route '/orders/<int:id>' --limit 5
-        flaskprof ls --json
-    """
+    """List captures, newest first."""
     settings = load_settings(dir=dir)
     store = DirectoryStore(settings.dir)
     page = store.list(CaptureQuery(route=route, method=method, trigger=trigger, limit=limit))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flaskprof.access import is_local
-from flaskprof.cli.program import load_settings, setting
+from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
@@ -24,19 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("open")
+@click.command(
+    "open",
+    cls=Command,
+    examples=["flaskprof open before.prof after.prof", "pstats-viewer before.prof after.prof"],
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
+    show_default=True,
     metavar="PORT",
-    help="The port to serve on; by default any that is free.",
+    help="The port to serve on; 0 stands for any that is free.",
 )
-@setting("sort_by", "--sort")
-@setting("restrictions", "--limit")
+@setting("sort_by", "--sort", metavar="KEYS")
+@setting("restrictions", "--limit", metavar="ROWS")
 def command(
+    *,
     files: tuple[str, ...],
     no_browser: bool,
     port: int,
@@ -47,10 +53,6 @@ def command(
 
     FILE is what cProfile or another profiler wrote, or a folder, which stands for every
     *.prof file below it. They are served to this machine alone, until Control-C.
-
-    \b
-        flaskprof open before.prof after.prof
-        pstats-viewer before.prof after.prof
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     store = FileStore(files)

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from flaskprof.config import Option, Settings, options
+from flaskprof.config import Settings, options
 from flaskprof.errors import FlaskprofError
 from flaskprof.web.figures import visible
 
-__all__ = ["Program", "json_option", "load_settings", "setting"]
+__all__ = ["Command", "Program", "json_option", "load_settings", "setting"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _INTERRUPTED = 130  # what a shell says of a program that Control-C ended
+
+
+class Command(click.Command):
+    """A command whose help ends with examples, one line each."""
+
+    def __init__(self, *args: Any, examples: Sequence[str], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.examples = examples
+
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's name
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the examples as they are, whatever the width."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
 class Program(click.Group):
@@ -32,23 +50,38 @@ class Program(click.Group):
         super().__init__(*args, **attributes)
         self._summaries = commands
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's name
         """Return the names of the commands in the order of the table."""
         return list(self._summaries)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's name
+        cmd_name: str,
+    ) -> click.Command | None:
         """Import a command."""
         if cmd_name not in self._summaries:
             return None
         command: click.Command = import_module(f"flaskprof.cli.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's name
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the list of commands from the table."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._summaries.items()))
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002  click's signature
+        **extra: Any,
+    ) -> Any:
         """Run a command line; whatever it refuses is one line on standard error.
 
         Wrong usage is the exit code 2; what flaskprof refuses has that of its error.
@@ -58,7 +91,7 @@ class Program(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            result = super().main(*args, standalone_mode=False, **extra)
+            result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except FlaskprofError as error:
             _fail(str(error), error.exit_code)
         except click.Abort:
@@ -78,16 +111,18 @@ def _fail(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
-def setting(name: str, flag: str = "") -> Callable[[Decorated], Decorated]:
-    """Add an option for a setting, with its help from the table of settings."""
+def setting(name: str, flag: str = "", *, metavar: str) -> Callable[[Decorated], Decorated]:
+    """Add an option for a setting, with its help from the table of settings.
+
+    What is given is read by `load_settings`, which takes it by the name of the setting.
+    """
     row = next(row for row in options() if row.name == name)
     return click.option(
-        flag or "--" + name.replace("_", "-"), name, metavar="VALUE", help=_help_of(row)
+        flag or "--" + name.replace("_", "-"),
+        name,
+        metavar=metavar,
+        help=f"{row.help} Takes {row.kind.allowed}. [{row.key}]",
     )
-
-
-def _help_of(row: Option) -> str:
-    return f"{row.help} [{row.key}]"
 
 
 def load_settings(**chosen: str | None) -> Settings:

@@ -34,7 +34,8 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"port {port} of {HOST} cannot be used: {error.strerror}; choose another with --port"
+            f"port {port} of {HOST} cannot be used: {error.strerror}; "
+            "choose another with --port"
         ) from error
     return listener
 

@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from flaskprof.cli.captures import locate
-from flaskprof.cli.program import json_option, load_settings, setting
+from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.cli.terminal import Column, figure, layout, terminal_width
+from flaskprof.errors import BadProfile
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.paths import label, short_path
@@ -33,13 +34,22 @@ _COLUMNS = (
 _ROWS = 20
 
 
-@click.command("show")
+@click.command(
+    "show",
+    cls=Command,
+    examples=[
+        "flaskprof show latest --sort cumulative --limit 10",
+        "flaskprof show 019aa8ce77f2 --limit shop,20",
+        "flaskprof show before.prof --json",
+    ],
+)
 @click.argument("reference", metavar="ID")
-@setting("sort_by", "--sort")
-@setting("restrictions", "--limit")
-@setting("dir")
+@setting("sort_by", "--sort", metavar="KEYS")
+@setting("restrictions", "--limit", metavar="ROWS")
+@setting("dir", metavar="DIR")
 @json_option
 def command(
+    *,
     reference: str,
     sort_by: str | None,
     restrictions: str | None,
@@ -50,16 +60,14 @@ def command(
 
     ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a .prof
     file. Without --limit the first 20 functions are shown, in JSON all.
-
-    \b
-        flaskprof show latest --sort cumulative --limit 10
-        flaskprof show 019aa8ce77f2 --limit shop,20
-        flaskprof show before.prof --json
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions, dir=dir)
     store, capture_id = locate(reference, settings)
     record = store.record(capture_id)
-    graph = read_profile(store.read(capture_id, ".prof"))
+    try:
+        graph = read_profile(store.read(capture_id, ".prof"))
+    except BadProfile as error:
+        raise BadProfile(f"the profile of {reference} cannot be read: {error}") from error
     found = rows(graph, settings.sort_by, settings.restrictions)
     if as_json:
         click.echo(json.dumps(_data(record, graph, found), indent=2))
@@ -77,7 +85,7 @@ def _heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
         f"{when:%Y-%m-%d %H:%M:%S %z}",
         "" if record.status is None else f"status {record.status}",
         figure(seconds(record.duration_seconds)),
-        f"asked for by {record.trigger}" if record.method else "",
+        f"trigger {record.trigger}" if record.trigger else "",
         record.exactness,
     ]
     measured = "samples" if graph.is_sampled else "calls"
@@ -109,7 +117,7 @@ def _data(record: CaptureRecord, graph: CallGraph, found: Sequence[Row]) -> dict
         "total_calls": graph.total_calls,
         "is_sampled": graph.is_sampled,
         "functions": [
-            {**row.function._asdict(), **{**asdict(row), "function": label(row.function)}}
+            {**asdict(row), **row.function._asdict(), "function": label(row.function)}
             for row in found
         ],
     }

@@ -1,20 +1,17 @@
 """``flaskprof token``: what to give to somebody who may ask and look."""
 
-# ruff: noqa: A005  named after its command; nothing here imports the standard module
-
 from __future__ import annotations
 
 import json
 import re
 import shlex
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from flaskprof.access import make_token, read_token
-from flaskprof.cli.program import json_option, load_settings, setting
+from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.config import Settings
 
 __all__ = ["command"]
@@ -22,42 +19,31 @@ __all__ = ["command"]
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 
 
-class _Span(click.ParamType):
-    """A span of time such as 90s, 30m, 1h or 7d, in seconds."""
-
-    name = "span"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the seconds; anything but a positive span fails."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", value.strip())
-        if match is None:
-            self.fail(f"{value!r} is not a span of time such as 90s, 30m, 1h or 7d")
-        return int(match[1]) * _UNITS[match[2]]
+def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> int:
+    """Read a span of time."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", value.strip())
+    if match is None:
+        raise click.BadParameter(
+            f"{value!r} is not a span of time such as 90s, 30m, 1h or 7d", ctx, param
+        )
+    return int(match[1]) * _UNITS[match[2]]
 
 
-class _Address(click.ParamType):
-    """An address of the application, with http or https."""
-
-    name = "address"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the address as it is given; anything but http and https fails."""
-        text = str(value)
-        if not re.fullmatch(r"https?://[^\s/?#@]+([/?][!-~]*)?", text):
-            self.fail(f"{text!r} is not an http or https address")
-        return text
+def _address(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Check an address of the application, which may have a path and a query."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+([/?][!-~]*)?", value):
+        raise click.BadParameter(f"{value!r} is not an http or https address", ctx, param)
+    return value
 
 
-@click.command("token")
+@click.command(
+    "token",
+    cls=Command,
+    examples=["flaskprof token --ttl 30m --url https://shop.example.com/orders/7"],
+)
 @click.option(
     "--ttl",
-    type=_Span(),
+    callback=_seconds,
     default="1h",
     show_default=True,
     metavar="SPAN",
@@ -70,15 +56,16 @@ class _Address(click.ParamType):
 @click.option(
     "--url",
     "address",
-    type=_Address(),
+    callback=_address,
     default="http://127.0.0.1:5000/",
     show_default=True,
     metavar="URL",
     help="What to ask for in the line that is printed.",
 )
-@setting("secret_file")
+@setting("secret_file", metavar="FILE")
 @json_option
 def command(
+    *,
     ttl: int,
     route: str | None,
     count: int | None,
@@ -90,9 +77,6 @@ def command(
 
     It is signed with the secret of FLASKPROF_SECRET or of a file, which has to be that of
     the application. Prints a command that asks for a capture, and a link to the viewer.
-
-    \b
-        flaskprof token --ttl 30m --url https://shop.example.com/orders/7
     """
     settings = load_settings(secret_file=secret_file)
     token = make_token(settings.secrets, ttl_seconds=ttl, route=route, count=count)

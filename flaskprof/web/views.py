@@ -219,13 +219,14 @@ def capture(visit: Visit, capture_id: str) -> Page:
     """Show one capture: its metadata and the table of its functions."""
     record = visit.store.record(capture_id)
     graph = visit.profiles.get(visit.store.read(capture_id, ".prof"))
+    is_sampled = graph.is_sampled or record.exactness == "sampled"
     state = TableState.from_query(visit.query, visit.settings)
     found = rows(
         graph,
         state.sort_by,
         visit.settings.restrictions if state.is_restricted else (),
         state.search,
-        state.is_descending,
+        descending=state.is_descending,
     )
     shown = found[: state.limit]
 
@@ -237,7 +238,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
 
     restrictions = visit.settings.restrictions
     view = CaptureView(
-        summary=summary(record, now=visit.now, is_sampled=graph.is_sampled),
+        summary=summary(record, now=visit.now, is_sampled=is_sampled),
         profile_url=visit.links.download_profile(capture_id),
         record_url=visit.links.download_record(capture_id),
         total=seconds(graph.total_seconds),
@@ -247,7 +248,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
         rows=[function_row(row, url=url(row.function)) for row in shown],
         matching=count(len(found)),
         is_whole=len(shown) == len(found),
-        is_sampled=graph.is_sampled,
+        is_sampled=is_sampled,
         search=state.search,
         hidden={k: v for k, v in state.to_query().items() if k != "search"},
         clear_url=here(search=""),
@@ -305,6 +306,7 @@ def function(visit: Visit, capture_id: str, key: str) -> Page:
     wanted = next((known for known in graph.functions if function_key(known) == key), None)
     if wanted is None:
         raise NotFound("This capture holds no function of that address.")
+    is_sampled = graph.is_sampled or record.exactness == "sampled"
     row = next(row for row in rows(graph) if row.function == wanted)
     above, below = callers(graph, wanted), callees(graph, wanted)
 
@@ -316,12 +318,12 @@ def function(visit: Visit, capture_id: str, key: str) -> Page:
         return edge_row(edge, url=url(edge.function), whole_seconds=whole)
 
     view = FunctionView(
-        summary=summary(record, now=visit.now, is_sampled=graph.is_sampled),
+        summary=summary(record, now=visit.now, is_sampled=is_sampled),
         capture_url=visit.links.capture(capture_id),
         function=function_name(wanted, url=url(wanted)),
         sums=function_row(row, url=url(wanted)),
         is_recursive=row.calls != row.primitive_calls,
-        is_sampled=graph.is_sampled,
+        is_sampled=is_sampled,
         callers=[shown(edge) for edge in above],
         callees=[shown(edge) for edge in below],
     )

@@ -105,6 +105,8 @@ class Document(HTMLParser):
             self._link = (dict(attrs).get("href"), "")
 
     def handle_endtag(self, tag):
+        if tag in ("dt", "dd", "li", "p", "h1", "h2", "td", "th"):
+            self.text += " "
         if tag in ("td", "th") and self._cell is not None:
             self.rows[-1].append(" ".join(self._cell.split()))
             self._cell = None
@@ -174,6 +176,11 @@ def hostile_prof() -> bytes:
         sums = (number + 1, number + 1, 0.01, 0.02)
         functions[name, number, name] = (*sums, {above: sums})
     return to_prof(functions)
+
+
+@pytest.fixture(scope="session")
+def hostile_names() -> list[str]:
+    return HOSTILE
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from flaskprof import log
-from flaskprof.config import Settings
 from flaskprof.errors import StoreError
 from flaskprof.ids import new_capture_id
-from flaskprof.web.app import Viewer
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

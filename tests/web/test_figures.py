@@ -36,7 +36,7 @@ def test_the_exact_duration_stands_beside_the_rounded_one():
 
 
 def test_a_duration_that_is_not_known_is_a_dash():
-    assert seconds(None).text == "–"
+    assert seconds(None).text == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_calls_are_written_as_pstats_writes_them():
     assert calls(1200, 1200).text == "1,200"
     assert calls(1200, 8).text == "1,200/8"
     assert "8 of them primitive" in calls(1200, 8).exact
-    assert count(None).text == "–"
+    assert count(None).text == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize(
