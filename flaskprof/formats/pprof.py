@@ -156,9 +156,9 @@ def _samples(tree: CallTree, labels: bytes) -> Iterator[bytes]:
     """Yield each node, callers before callees."""
     location = [varint(key) for key in range(1, len(tree.functions) + 1)]
     function_of, calls, self_ns = tree.function, tree.calls, tree.self_ns
-    in_sample = tag(_SAMPLE)
-    in_locations = tag(_SAMPLE_LOCATIONS)
-    in_values = tag(_SAMPLE_VALUES)
+    in_sample, in_stack, in_values = tag(_SAMPLE), tag(_SAMPLE_LOCATIONS), tag(_SAMPLE_VALUES)
+    # Most numbers of calls and most lengths are small.
+    small = [varint(value) for value in range(256)]
     stacks = [b""]
     for step in steps(tree.parent):
         if step < 0:
@@ -166,21 +166,20 @@ def _samples(tree: CallTree, labels: bytes) -> Iterator[bytes]:
             continue
         stack = location[function_of[step]] + stacks[-1]
         stacks.append(stack)
-        values = varint(calls[step]) + varint(self_ns[step])
-        body = b"".join(
-            (
-                in_locations,
-                varint(len(stack)),
-                stack,
-                in_values,
-                varint(len(values)),
-                values,
-                labels,
-            )
+        count = calls[step]
+        values = (small[count] if 0 <= count < 256 else varint(count)) + varint(self_ns[step])
+        size = len(stack)
+        body = b"%b%b%b%b%b%b%b" % (
+            in_stack,
+            small[size] if size < 256 else varint(size),
+            stack,
+            in_values,
+            small[len(values)],
+            values,
+            labels,
         )
-        yield in_sample
-        yield varint(len(body))
-        yield body
+        size = len(body)
+        yield b"%b%b%b" % (in_sample, small[size] if size < 256 else varint(size), body)
 
 
 def _bounded(tree: CallTree) -> CallTree:

@@ -14,12 +14,14 @@ __all__ = ["fields", "message", "number", "numbers", "read_varint", "signed", "t
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _64_BITS = 2**64 - 1
 
+_SMALL = [bytes((value,)) for value in range(0x80)]
+
 
 def varint(value: int) -> bytes:
     """Spell an integer of up to 64 bits; negative ones as their two's complement."""
+    if 0 <= value < len(_SMALL):
+        return _SMALL[value]
     value &= _64_BITS
-    if value < 0x80:
-        return bytes((value,))
     spelt = bytearray()
     while value > 0x7F:
         spelt.append(value & 0x7F | 0x80)
