@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-from flaskprof.capture.engines import EngineBusyError, Recording
+from flaskprof.capture.engines import EngineBusyError, Facts, Recording
 from flaskprof.capture.own import is_own
 from flaskprof.profiles.hide import without
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
@@ -35,6 +35,7 @@ class PythonEngine:
     """Records with the standard library alone; see the module for how."""
 
     name = "python"
+    exactness = "exact"
 
     def start(self) -> Recording:
         """Return a recording; raises `EngineBusyError` if this thread has a profiler."""
@@ -48,13 +49,16 @@ class _Recording:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.facts = Facts()
         self._profiler: Any = cProfile.Profile()
 
     def stop(self) -> None:
         """Nothing is on between two segments."""
 
     def finish(self) -> CallGraph:
-        return without(self.graph(), is_own)
+        graph = without(self.graph(), is_own)
+        self.facts = Facts(events=2 * graph.total_calls)
+        return graph
 
     def graph(self) -> CallGraph:
         """Return what was recorded with the frames of flaskprof itself in it."""
