@@ -58,8 +58,8 @@ $(BIN)/python:
 	    "apt-get install python3-venv. Elsewhere: make PYTHON=/path/to/python"; \
 	exit 1
 
-# One stamp for each extra of pyproject.toml that is installed.
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+# One stamp for each extra of pyproject.toml that is installed; installing builds the engine in C.
+$(VENV)/.installed-%: pyproject.toml setup.py $(wildcard flaskprof/*/*.c) | $(BIN)/python
 	@echo "installing flaskprof[$*] into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -205,23 +205,26 @@ class Exchange:
         self._is_ended = True
         try:
             seconds = perf_counter() - self._started
+            self._release()
             self._metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
                 match = self._name_route(self._environ)
+            profile_id = self._hand_over(match, seconds)
             if self.is_counted and match.is_counted:
-                self._count(match, seconds, self._finish(match, seconds))
-            else:
-                self._finish(match, seconds)
+                self._count(match, seconds, profile_id)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
         finally:
             # The environ holds this object too; without the cycle both go at once.
             self._environ = {}
 
-    def _finish(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
-        """End what else runs with the request; returns the ID of its capture."""
+    def _release(self) -> None:
+        """End what else runs with the request."""
+
+    def _hand_over(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
+        """Hand the capture of the request over, if there is one, and return its ID."""
         return None
 
     def _count(self, match: Match, seconds: float, profile_id: str | None) -> None:
@@ -336,12 +339,14 @@ class CapturedExchange(Exchange):
         recorder.metrics.count_skip(skip.name)
         recorder.metrics.count_capture(self._ask.trigger, "skipped")
 
-    def _finish(self, match: Match, seconds: float) -> str | None:
+    def _release(self) -> None:
+        if self._recording is not None:
+            self._recording.stop()
+            self._recorder.give_back()
+
+    def _hand_over(self, match: Match, seconds: float) -> str | None:
         recording, self._recording = self._recording, None
-        if recording is None:
-            return None
-        self._recorder.give_back()
-        if self._skip_text:
+        if recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
         record = CaptureRecord(

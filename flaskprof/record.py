@@ -90,6 +90,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list of texts is expected")
+    return tuple(_text(item) for item in value)
+
+
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError("a whole number is expected")
@@ -121,5 +127,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "float": _number,
     "float | None": _optional(_number),
     "int | None": _optional(_whole),
-    "tuple[str, ...]": lambda value: tuple(_text(item) for item in value),
+    "tuple[str, ...]": _texts,
 }

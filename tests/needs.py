@@ -18,7 +18,10 @@ import shutil
 # Programs by name, and the Debian package of each.
 PACKAGES = {
     "chromium": "chromium",
+    "curl": "curl",
+    "go": "golang-go",
     "nginx": "nginx",
+    "node": "nodejs",
     "npm": "npm",
 }
 

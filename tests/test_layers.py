@@ -27,6 +27,7 @@ LAYERS = (
     {"extension", "wsgi"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 )
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 
@@ -67,7 +68,7 @@ def upward_imports(part: str, source: str) -> list[str]:
     return [
         f"line {line}: {part} imports {target}"
         for line, target in imported_parts(ast.parse(source))
-        if target != part and LAYER_OF[target] >= LAYER_OF[part]
+        if target != part and LAYER_OF.get(target, len(LAYERS)) >= LAYER_OF[part]
     ]
 
 

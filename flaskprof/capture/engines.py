@@ -11,20 +11,25 @@ from typing import Protocol
 
 from flaskprof.profiles.model import Profile
 
-__all__ = ["Engine", "EngineBusyError", "Recording"]
+__all__ = ["Engine", "EngineBusyError", "Recording", "RecordingLostError"]
 
 
 class EngineBusyError(Exception):
     """A recording cannot be started now; the message says why, in a few words."""
 
 
+class RecordingLostError(Exception):
+    """What was recorded is not whole and is not given; the message says why."""
+
+
 class Recording(Protocol):
     """One capture under way.
 
     `on` and `off` bracket a piece of code on the calling thread and may do so any number
-    of times, each time on another thread; they never raise. `finish` turns what was
-    recorded into a profile; it may take long and is called once, off the request's path.
-    `notes` are sentences on what limits the profile, complete once the last `off` returned.
+    of times, each time on another thread; `stop` follows the last `off`. None of them ever
+    raises. `finish` turns what was recorded into a profile; it may take long and is called
+    once, off the request's path. `notes` are sentences on what limits the profile, complete
+    once `stop` returned.
     """
 
     notes: list[str]
@@ -37,8 +42,15 @@ class Recording(Protocol):
         """Stop recording the calling thread."""
         ...
 
+    def stop(self) -> None:
+        """Let go of what is on in the interpreter: no further `on` will come."""
+        ...
+
     def finish(self) -> Profile:
-        """Return the profile, without frames of flaskprof itself."""
+        """Return the profile, without frames of flaskprof itself; stops the recording.
+
+        Raises `RecordingLostError` where what was recorded is not whole.
+        """
         ...
 
 

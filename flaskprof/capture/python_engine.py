@@ -17,7 +17,7 @@ import cProfile
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any, cast
+from typing import Any
 
 from flaskprof.capture.engines import EngineBusyError, Recording
 from flaskprof.capture.own import is_own
@@ -50,6 +50,9 @@ class _Recording:
         self.notes: list[str] = []
         self._profiler: Any = cProfile.Profile()
 
+    def stop(self) -> None:
+        """Nothing is on between two segments."""
+
     def finish(self) -> CallGraph:
         return without(self.graph(), is_own)
 
@@ -73,7 +76,8 @@ class _ThreadRecording(_Recording):
             self._note_loss()
 
     def off(self) -> None:
-        if cast("object", sys.getprofile()) is self._profiler:
+        active: Any = sys.getprofile()
+        if active is self._profiler:
             self._profiler.disable()
         else:
             self._note_loss()

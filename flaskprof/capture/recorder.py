@@ -68,7 +68,7 @@ class Recorder:
         with self._starting:
             if self.is_started:
                 return
-            self.engine, why = choose_engine()
+            self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
             name = "none" if self.engine is None else self.engine.name
             self.metrics.describe(
                 {

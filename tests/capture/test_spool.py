@@ -23,6 +23,9 @@ class Finished:
         self.notes = []
         self.gate = gate
 
+    def stop(self):
+        pass
+
     def finish(self):
         if self.gate is not None:
             assert self.gate.wait(10)
