@@ -103,11 +103,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class FunctionName:
-    """How a function is called on a page; `place` is its file, shortened, and line."""
+    """How a function is called on a page; `path` is its file, shortened."""
 
     url: str
     name: str
-    place: str
+    path: str
+    line: str
     full_place: str
     kind: str
     kind_slug: str
@@ -193,11 +194,12 @@ def function_name(function: Function, *, url: str) -> FunctionName:
     """Name a function with its place, shortened and in full, and its kind."""
     kind = kind_of(function)
     has_place = kind is not Kind.BUILTIN
-    line = f":{function.line}" if function.line else ""
+    line = f":{function.line}" if has_place and function.line else ""
     return FunctionName(
         url=url,
         name=function.name,
-        place=short_path(function.file) + line if has_place else "",
+        path=short_path(function.file) if has_place else "",
+        line=line,
         full_place=function.file + line if has_place else "",
         kind=kind.value,
         kind_slug=kind.value.partition(" ")[0],

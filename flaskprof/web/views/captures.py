@@ -26,7 +26,6 @@ class Choice:
     """One value of a filter."""
 
     value: str
-    text: str
     is_chosen: bool
 
 
@@ -112,7 +111,7 @@ def _filter(name: str, label: str, chosen: str, values: Sequence[str]) -> Filter
     known = [value for value in values if value]
     if chosen and chosen not in known:
         known.append(chosen)
-    return Filter(name, label, [Choice(value, value, value == chosen) for value in known])
+    return Filter(name, label, [Choice(value, value == chosen) for value in known])
 
 
 def _application_url(visit: Visit) -> str:

@@ -108,7 +108,7 @@ def pages(full_store, capture, flask_prof):
     return {
         "captures": "/",
         "captures-none-match": "/?route=/nothing",
-        "capture": f"/c/{capture.id}",
+        "capture": f"/c/{capture.id}?rows=30",
         "capture-sorted-searched": f"/c/{capture.id}?sort=cumulative&search=json&rows=all",
         "capture-hostile": f"/c/{hostile.id}",
         "function": f"/c/{capture.id}/f/{function_key(heavy)}",
