@@ -24,7 +24,9 @@ from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
-from flaskprof.web.views import VIEWS, Download, Page, Visit, being_written, trouble
+from flaskprof.web.views import VIEWS
+from flaskprof.web.views.trouble import being_written, trouble
+from flaskprof.web.visit import Download, Page, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
