@@ -9,14 +9,17 @@ that whoever runs a process can change it without touching its code.
 from __future__ import annotations
 
 import difflib
-import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
+from flaskprof import log
 from flaskprof.errors import ConfigError
 
 __all__ = ["PREFIX", "Option", "Settings", "options"]
@@ -25,8 +28,11 @@ PREFIX = "FLASKPROF_"
 
 T = TypeVar("T")
 
-# What Kubernetes puts into every container for a Service named "flaskprof".
-_KUBERNETES = re.compile(r"FLASKPROF_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_.*)?)\Z")
+# What Kubernetes puts into every container for a Service named "flaskprof" or
+# "flaskprof-something".
+_KUBERNETES = re.compile(
+    r"FLASKPROF_([A-Z0-9_]+_)?(SERVICE_HOST|(SERVICE_)?PORT(_[A-Z0-9_]+)?)\Z"
+)
 
 _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -99,7 +105,10 @@ def _path(value: Any) -> Path:
     text = os.fspath(value)
     if not isinstance(text, str) or not text or "\0" in text:
         raise ValueError
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # there is no such user
+        raise ValueError from None
 
 
 def _optional_path(value: Any) -> Path | None:
@@ -114,7 +123,7 @@ def _text(value: Any) -> str:
 
 def _url_path(value: Any) -> str:
     text = _text(value).rstrip("/")
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", text):
         raise ValueError
     return text
 
@@ -138,7 +147,7 @@ def _items(value: Any) -> tuple[Any, ...]:
         return tuple(item.strip() for item in value.split(",") if item.strip())
     if value is None:
         return ()
-    if not isinstance(value, Sequence | set | frozenset):
+    if not isinstance(value, Sequence | set | frozenset) or isinstance(value, bytes):
         raise TypeError
     return tuple(value)
 
@@ -154,19 +163,19 @@ def _secrets(value: Any) -> tuple[str, ...]:
     return secrets
 
 
-def _buckets(value: Any) -> tuple[float, ...]:
-    bounds = tuple(float(item) for item in _items(value))
-    rising = all(low < high for low, high in zip(bounds, bounds[1:], strict=False))
-    if not bounds or not rising or bounds[0] <= 0 or bounds[-1] == float("inf"):
-        raise ValueError
-    return bounds
-
-
 def _number(value: Any) -> float:
     number = float(value)
     if isinstance(value, bool) or not 0 <= number < float("inf"):
         raise ValueError
     return number
+
+
+def _buckets(value: Any) -> tuple[float, ...]:
+    bounds = tuple(_number(item) for item in _items(value))
+    rising = all(low < high for low, high in pairwise(bounds))
+    if not bounds or not rising or bounds[0] <= 0:
+        raise ValueError
+    return bounds
 
 
 def _optional_whole(value: Any) -> int | None:
@@ -193,15 +202,11 @@ def _restrictions(value: Any) -> tuple[int | float | str, ...]:
             number: int | float = item
         else:
             text = _text(item)
-            try:
-                number = int(text)
-            except ValueError:
-                try:
-                    number = float(text)
-                except ValueError:
-                    re.compile(text)
-                    return text
-        if number < 0 or (isinstance(number, float) and number > 1):
+            if not re.fullmatch(r"-?[0-9]+(\.[0-9]*)?", text):
+                re.compile(text)
+                return text
+            number = float(text) if "." in text else int(text)
+        if not 0 <= number <= (1 if isinstance(number, float) else sys.maxsize):
             raise ValueError
         return number
 
@@ -262,6 +267,7 @@ _RESTRICTIONS = Kind(
 )
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _ACCESS = _choice("open", "token", "off")
+_ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
 
 
@@ -344,6 +350,12 @@ class Settings:
     capture_burst: int = _setting(
         _WHOLE, 20, "How many captures may be asked for at once before capture_rate holds."
     )
+    engine: str = _setting(
+        _ENGINE,
+        "auto",
+        "What records captures: calltree is the engine in C, python the one that needs no "
+        "compiler; auto is calltree where it can be had.",
+    )
     clock: str = _setting(
         _CLOCK,
         "auto",
@@ -393,8 +405,9 @@ class Settings:
         environ = os.environ if environ is None else environ
         config = {} if config is None else config
         table = options()
-        _refuse_unknown(keywords, [option.name for option in table])
-        _warn_of_unknown([*config, *environ], [option.key for option in table])
+        known = [option.name for option in table]
+        _refuse_unknown(keywords, known)
+        _warn_of_unknown([*config, *environ], known)
         values: dict[str, Any] = _from_opentelemetry(environ)
         for option in table:
             for source in (
@@ -413,16 +426,25 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """The secrets of both `secret` and `secret_file`, the one that signs first.
 
-        Raises `ConfigError` where the file cannot be read.
+        Raises `ConfigError` where the file cannot be read or holds no secret.
         """
         if self.secret_file is None:
             return self.secret
         try:
-            lines = self.secret_file.read_text("utf-8").split()
-        except (OSError, UnicodeError) as error:
+            text = self.secret_file.read_text("utf-8")
+        except UnicodeError:
+            raise ConfigError(f"{PREFIX}SECRET_FILE: {self.secret_file} is not text") from None
+        except OSError as error:
             raise ConfigError(f"{PREFIX}SECRET_FILE: cannot be read: {error}") from error
-        option = next(option for option in options() if option.name == "secret")
-        secrets: tuple[str, ...] = option.read(lines)
+        try:
+            secrets = _secrets([line for line in text.splitlines() if line.strip()])
+        except ValueError:
+            secrets = ()
+        if not secrets:
+            raise ConfigError(
+                f"{PREFIX}SECRET_FILE: {self.secret_file} does not hold one secret of at "
+                "least 16 characters on each line"
+            )
         return self.secret + secrets
 
     def _check_together(self) -> None:
@@ -456,10 +478,14 @@ def options() -> tuple[Option, ...]:
 
 
 def _from_opentelemetry(environ: Mapping[str, str]) -> dict[str, str]:
-    attributes = dict(
-        item.strip().partition("=")[::2]
-        for item in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
-    )
+    """Read what OpenTelemetry calls this service, percent-encoded as its settings are."""
+    attributes = {
+        key.strip(): unquote(value.strip())
+        for key, _, value in (
+            item.partition("=")
+            for item in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+        )
+    }
     return {
         "service_name": environ.get("OTEL_SERVICE_NAME") or attributes.get("service.name", ""),
         "service_version": attributes.get("service.version", ""),
@@ -475,13 +501,14 @@ def _refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def _warn_of_unknown(names: Sequence[str], known: Sequence[str]) -> None:
+    keys = {PREFIX + name.upper() for name in known}
     for name in names:
-        if not isinstance(name, str) or not name.startswith(PREFIX) or name in known:
+        if not isinstance(name, str) or not name.startswith(PREFIX) or name in keys:
             continue
         if _KUBERNETES.match(name):
             continue
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        logging.getLogger("flaskprof").warning(
-            "%s is not a setting of flaskprof and is ignored%s", name, hint
+        near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), known, 1)
+        hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+        log.once(
+            f"unknown {name}", "%s is not a setting of flaskprof and is ignored%s", name, hint
         )

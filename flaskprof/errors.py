@@ -1,4 +1,4 @@
-"""The exceptions that flaskprof raises to its users, each with the exit code of the command line.
+"""The exceptions that flaskprof raises to its users, each with its exit code.
 
 The command line catches `FlaskprofError`, prints it as one line and returns its
 ``exit_code``; nothing else is caught there.

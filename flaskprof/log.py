@@ -8,6 +8,7 @@ counted in the metrics.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 
@@ -36,6 +37,15 @@ def start_line(message: str, *args: object) -> None:
     look is something its owner must be able to see all the same.
     """
     if not logger.hasHandlers() and logger.level == logging.NOTSET:
-        print("flaskprof: " + message % args, file=sys.stderr)
+        sys.stderr.write(f"flaskprof: {message % args}\n")
         return
     logger.info(message, *args)
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603  the thread that may have held it is not in this process
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

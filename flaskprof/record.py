@@ -6,7 +6,9 @@ The JSON file is written last and so marks a capture as complete.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from flaskprof.errors import StoreError
@@ -43,6 +45,12 @@ class CaptureRecord:
     service: str = ""
     service_version: str = ""
     title: str = ""
+    clock: str = ""
+    events: int | None = None
+    overhead_seconds: float | None = None
+    python_call_ns: float | None = None
+    builtin_call_ns: float | None = None
+    overlaps: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -51,8 +59,11 @@ class CaptureRecord:
         return self.title or f"{self.method} {self.route or '(no route)'}".strip()
 
     def to_json(self) -> str:
-        """Return the record as a JSON object with its format version."""
-        return json.dumps({"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False)
+        """Return the record as a JSON object with its format version, as valid Unicode."""
+        text = json.dumps({"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False)
+        # What is not valid, a lone surrogate from a foreign name, is written as the escape
+        # that JSON has for it.
+        return text.encode("utf-8", "backslashreplace").decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> CaptureRecord:
@@ -68,9 +79,59 @@ class CaptureRecord:
                     f"capture metadata of version {version}: this flaskprof reads version "
                     f"{RECORD_VERSION}; read it with the flaskprof that wrote it"
                 )
-            known = {field.name for field in fields(cls)}
-            data = {key: value for key, value in data.items() if key in known}
-            data["notes"] = tuple(data.get("notes", ()))
-            return cls(**data)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(f"capture metadata cannot be read: {error}") from error
+            return cls(
+                **{
+                    field.name: _CHECKS[str(field.type)](data[field.name])
+                    for field in fields(cls)
+                    if field.name in data or field.default is MISSING
+                }
+            )
+        except _UNREADABLE as error:
+            raise StoreError(f"capture metadata cannot be read: {error!r}") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list of texts is expected")
+    return tuple(_text(item) for item in value)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a whole number is expected")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError("a number is expected")
+    number = float(value)
+    if not 0 <= number < _MAX_SECONDS or math.isnan(number):
+        raise ValueError("a number of seconds is expected")
+    return number
+
+
+def _optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+# What reading and checking foreign JSON can end in.
+_UNREADABLE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+
+# The end of the year 9999, beyond which no moment can be shown.
+_MAX_SECONDS = 253_402_300_800
+
+# What each type of a field accepts, by the annotation that it has above.
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "str": _text,
+    "float": _number,
+    "float | None": _optional(_number),
+    "int | None": _optional(_whole),
+    "tuple[str, ...]": _texts,
+}

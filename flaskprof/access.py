@@ -1,0 +1,211 @@
+"""Who may ask for a capture and who may look at the results.
+
+Without a secret flaskprof answers only in development, and only to a peer on this very
+machine that asked this machine by name. A loopback peer alone proves nothing: a reverse
+proxy on the same host is one too, a bare nginx forwards without saying so in any header,
+and a page in the developer's browser can reach loopback through DNS rebinding. With a
+secret, whoever holds a signed, expiring token may ask and look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from itsdangerous import BadData, URLSafeSerializer
+from werkzeug.http import parse_cookie
+
+from flaskprof.errors import ConfigError
+
+__all__ = [
+    "COOKIE",
+    "AccessRules",
+    "Token",
+    "came_through_proxy",
+    "is_local",
+    "make_token",
+    "read_token",
+]
+
+COOKIE = "flaskprof_token"
+
+_TOKEN_LIMIT = 1024
+
+_FORWARDING_HEADERS = (
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+    "HTTP_X_FORWARDED",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PORT",
+    "HTTP_X_FORWARDED_PREFIX",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_SERVER",
+    "HTTP_X_REAL_IP",
+    "HTTP_X_CLIENT_IP",
+    "HTTP_X_CLUSTER_CLIENT_IP",
+    "HTTP_X_ENVOY_EXTERNAL_ADDRESS",
+    "HTTP_X_ORIGINAL_FORWARDED_FOR",
+    "HTTP_X_ORIGINAL_HOST",
+    "HTTP_TRUE_CLIENT_IP",
+    "HTTP_CF_CONNECTING_IP",
+    "HTTP_FLY_CLIENT_IP",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a signed token allows: until when (Unix seconds), on which route, how often."""
+
+    id: str
+    expires: float
+    route: str | None = None
+    count: int | None = None
+
+
+def make_token(
+    secrets: Sequence[str],
+    *,
+    ttl_seconds: float,
+    route: str | None = None,
+    count: int | None = None,
+    now: float | None = None,
+) -> str:
+    """Sign a token with the first of `secrets`; raises `ConfigError` where there is none."""
+    if not secrets:
+        raise ConfigError(
+            "a token needs a secret: set FLASKPROF_SECRET, here and where the application "
+            "runs, to the output of: python -c 'import secrets; print(secrets.token_hex())'"
+        )
+    if not 0 < ttl_seconds < math.inf:
+        raise ConfigError(f"a token cannot live for {ttl_seconds} seconds")
+    if count is not None and count < 1:
+        raise ConfigError(f"a token cannot allow {count} captures")
+    payload: dict[str, Any] = {
+        "id": os.urandom(8).hex(),
+        "exp": math.ceil((time.time() if now is None else now) + ttl_seconds),
+    }
+    if route is not None:
+        payload["route"] = route
+    if count is not None:
+        payload["count"] = count
+    text = _serializer(secrets).dumps(payload)
+    return text if isinstance(text, str) else text.decode("ascii")
+
+
+def read_token(secrets: Sequence[str], text: str, *, now: float | None = None) -> Token | None:
+    """Return what the token allows; None if it is forged, damaged or expired."""
+    if not secrets or not text or len(text) > _TOKEN_LIMIT:
+        return None
+    try:
+        payload = _serializer(secrets).loads(text)
+    except BadData:
+        return None
+    token = Token(payload["id"], payload["exp"], payload.get("route"), payload.get("count"))
+    return token if token.expires > (time.time() if now is None else now) else None
+
+
+def _serializer(secrets: Sequence[str]) -> URLSafeSerializer:
+    # itsdangerous signs with the last key of a list and verifies with all of them.
+    return URLSafeSerializer(
+        list(reversed(secrets)),
+        salt="flaskprof.token",
+        signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
+    )
+
+
+def came_through_proxy(environ: Mapping[str, Any]) -> bool:
+    """Whether the request carries a header that proxies add."""
+    return any(header in environ for header in _FORWARDING_HEADERS)
+
+
+def is_local(environ: Mapping[str, Any]) -> bool:
+    """Whether a peer on this machine asked this machine by name, through no known proxy.
+
+    A peer without an address (a unix socket) and a request without a ``Host`` are not local.
+    """
+    return (
+        _is_loopback_address(environ.get("REMOTE_ADDR", ""))
+        and _is_loopback_host(environ.get("HTTP_HOST", ""))
+        and not came_through_proxy(environ)
+    )
+
+
+def _is_loopback_address(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)
+
+
+def _is_loopback_host(host: str) -> bool:
+    if host.startswith("["):
+        name, _, port = host[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        name, _, port = host.partition(":")
+    if port and not port.isdecimal():
+        return False
+    name = name.lower().rstrip(".")
+    return name == "localhost" or name.endswith(".localhost") or _is_loopback_address(name)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """The rules of one application. `is_development` is asked anew at each request."""
+
+    secrets: tuple[str, ...]
+    is_development: Callable[[], bool]
+
+    def is_at_home(self, environ: Mapping[str, Any]) -> bool:
+        """Whether the development rule lets this request ask and look without a token."""
+        return self.is_development() and is_local(environ)
+
+    def token_in(self, text: str) -> Token | None:
+        """Return the token that `text` holds, if it is valid."""
+        return read_token(self.secrets, text)
+
+    def may_look(self, environ: Mapping[str, Any]) -> bool:
+        """Whether the viewer answers this request."""
+        if self.is_at_home(environ):
+            return True
+        return bool(self.secrets) and any(
+            self.token_in(text) is not None for text in _offered_tokens(environ)
+        )
+
+    def explain(self) -> str:
+        """Say in one phrase who may ask and look, for the line at start."""
+        at_home = "anyone on this machine (X-Profile: 1)" if self.is_development() else ""
+        holders = "holders of a token (flaskprof token)" if self.secrets else ""
+        return " and ".join(filter(None, (at_home, holders))) or (
+            "nobody (set FLASKPROF_SECRET, or FLASKPROF_DEV=1 at home)"
+        )
+
+
+def _offered_tokens(environ: Mapping[str, Any]) -> list[str]:
+    """Tokens by header, by link and by the cookie that following such a link sets."""
+    offered = [environ.get("HTTP_X_PROFILE", "")]
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() == "bearer":
+        offered.append(credentials.strip())
+    offered.append(token_in_query(environ))
+    offered.append(parse_cookie(environ.get("HTTP_COOKIE", "")).get(COOKIE, ""))
+    return [text for text in offered if text]
+
+
+def token_in_query(environ: Mapping[str, Any]) -> str:
+    """Return the value of ``?token=`` in the query, or nothing."""
+    query = environ.get("QUERY_STRING", "")
+    if "token=" not in query:
+        return ""
+    tokens: list[str] = parse_qs(query, max_num_fields=100).get("token", [""])
+    return tokens[0]

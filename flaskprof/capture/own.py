@@ -1,0 +1,24 @@
+"""Which functions of a profile are flaskprof's own and are left out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import flaskprof
+from flaskprof.profiles.model import Function
+
+__all__ = ["is_own"]
+
+_PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
+
+
+def is_own(function: Function) -> bool:
+    """Whether this function is part of what flaskprof runs inside a request.
+
+    That is the top level of the package and its captures; viewer, command line and
+    demonstration are programs like any other.
+    """
+    if not function.file.startswith(_PACKAGE):
+        return False
+    place = function.file[len(_PACKAGE) :]
+    return "/" not in place or place.startswith("capture/")

@@ -1,0 +1,179 @@
+"""What one process shares for one data directory: engine, budget, spool and metrics.
+
+Any number of applications, factories and middlewares in a process use the same
+`Recorder`. It is started by the first request, so that a master that only loads the
+application, or the parent of a reloader, never starts a thread; after a fork the child
+begins anew with locks, counters and threads of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from pathlib import Path
+
+from flaskprof import log
+from flaskprof.capture.budget import Budget
+from flaskprof.capture.choice import choose_engine
+from flaskprof.capture.engines import Engine, EngineBusyError, Recording
+from flaskprof.capture.overlaps import Overlaps
+from flaskprof.capture.spool import Spool
+from flaskprof.capture.triggers import Ask, Skip, TokenUses
+from flaskprof.config import Settings
+from flaskprof.metrics.instruments import Metrics
+from flaskprof.record import CaptureRecord
+from flaskprof.store.directory import DirectoryStore
+
+__all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
+
+_EXIT_SECONDS = 3.0
+
+
+class SkippedError(Exception):
+    """A capture that was asked for is not made; `skip` is why, `args[0]` in words."""
+
+    def __init__(self, skip: Skip, text: str = "") -> None:
+        super().__init__(text or skip.value)
+        self.skip = skip
+
+
+class Recorder:
+    """Makes recordings within the budget and hands finished ones to the spool."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        # A path of its own: the process may change its working directory later.
+        self.directory = settings.dir.absolute()
+        self.store = DirectoryStore(self.directory)
+        self._token_uses = TokenUses(self.directory)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Drop all that must not outlive a fork: locks, counters, threads."""
+        settings = self.settings
+        self.is_started = False
+        self._starting = threading.Lock()
+        self.engine: Engine | None = None
+        self.metrics = Metrics(settings.buckets)
+        self._budget = Budget(
+            settings.max_captures, settings.capture_rate, settings.capture_burst
+        )
+        self.overlaps = Overlaps()
+        self._spool = Spool(self.store, self.metrics, settings.max_bytes)
+
+    def start(self, who: str) -> None:
+        """Choose the engine and log the line of the start; only the first call does so.
+
+        `who` says who may ask and look.
+        """
+        with self._starting:
+            if self.is_started:
+                return
+            self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
+            name = "none" if self.engine is None else self.engine.name
+            self.metrics.describe(
+                {
+                    "service": self.settings.service_name,
+                    "service_version": self.settings.service_version,
+                    "engine": name,
+                    "role": "app",
+                }
+            )
+            log.start_line(
+                "%s may ask and look; captures in %s; engine %s%s",
+                who,
+                self.directory,
+                name,
+                f" ({why})" if why else "",
+            )
+            self.is_started = True
+
+    def record(self, ask: Ask) -> Recording:
+        """Return a recording that is off; raises `SkippedError` where none can be made.
+
+        What is returned must be ended with `give_back`, whatever becomes of it.
+        """
+        if self.engine is None:
+            raise SkippedError(Skip.no_engine)
+        if (self.directory / "stop").exists():
+            raise SkippedError(Skip.stopped)
+        if self._spool.is_full():
+            raise SkippedError(Skip.full)
+        refusal = self._budget.take(is_at_home=ask.is_at_home)
+        if refusal is not None:
+            raise SkippedError(refusal)
+        try:
+            return self._start(self.engine, ask)
+        except BaseException:
+            self._budget.give_back()
+            raise
+
+    def _start(self, engine: Engine, ask: Ask) -> Recording:
+        try:
+            recording = engine.start()
+        except EngineBusyError as error:
+            raise SkippedError(Skip.busy, str(error)) from None
+        if ask.token is not None and not self._token_uses.use(ask.token):
+            raise SkippedError(Skip.used_up)
+        return recording
+
+    def give_back(self) -> None:
+        """Say that a recording that `record` returned has ended."""
+        self._budget.give_back()
+
+    def store_later(self, record: CaptureRecord, recording: Recording) -> None:
+        """Hand a finished recording to the spool."""
+        self._spool.put(record, recording)
+
+    def flush(self, timeout_seconds: float = 10.0) -> bool:
+        """Wait until all captures so far are written; false if that took too long."""
+        return self._spool.flush(timeout_seconds)
+
+    def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
+        """Write what is left and end the threads; the next request starts anew."""
+        self._spool.close(timeout_seconds)
+        self._begin_anew()
+
+
+_recorders: dict[Path, Recorder] = {}
+_lock = threading.Lock()
+
+
+def recorder_for(settings: Settings) -> Recorder:
+    """Return this process's recorder for the data directory of `settings`.
+
+    The first application of a directory decides the settings of its recorder.
+    """
+    directory = settings.dir.absolute()
+    with _lock:
+        recorder = _recorders.get(directory)
+        if recorder is None:
+            recorder = _recorders[directory] = Recorder(settings)
+        return recorder
+
+
+def close_all() -> None:
+    """Close every recorder of this process and forget them."""
+    with _lock:
+        recorders = list(_recorders.values())
+        _recorders.clear()
+    for recorder in recorders:
+        recorder.close()
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603  the thread that may have held it is not in this process
+    _lock = threading.Lock()
+    for recorder in _recorders.values():
+        recorder._begin_anew()  # noqa: SLF001
+
+
+def _at_exit() -> None:
+    for recorder in list(_recorders.values()):
+        recorder._spool.close(_EXIT_SECONDS)  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

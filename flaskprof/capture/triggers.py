@@ -1,0 +1,83 @@
+"""Who asked for a capture, and why one that was asked for is not made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from flaskprof.access import AccessRules, Token
+
+__all__ = ["HEADER", "Ask", "Skip", "TokenUses", "take_ask"]
+
+HEADER = "HTTP_X_PROFILE"
+
+_YES = frozenset({"1", "true", "yes", "on"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A capture that was asked for by someone who may: at home, or with a token."""
+
+    trigger: str
+    token: Token | None = None
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether the development rule allowed it."""
+        return self.token is None
+
+
+class Skip(Enum):
+    """Why a capture is not made: the label of the metric is the name, the header the text."""
+
+    busy = "another profiler is active"
+    excluded = "this route is excluded"
+    full = "the data directory is full"
+    no_engine = "no engine works on this interpreter"
+    other_route = "the token is for another route"
+    rate = "too many captures were asked for in a short time"
+    stopped = "captures are stopped by the file 'stop' in the data directory"
+    too_many = "too many requests are being captured"
+    used_up = "the token is used up"
+
+
+def take_ask(environ: dict[str, Any], rules: AccessRules) -> Ask | None:
+    """Take the header out of `environ` and return what it asks for, if its sender may."""
+    text = environ.pop(HEADER, None)
+    if text is None:
+        return None
+    text = text.strip()
+    if text.lower() in _YES:
+        return Ask("header") if rules.is_at_home(environ) else None
+    token = rules.token_in(text)
+    return None if token is None else Ask("token", token)
+
+
+class TokenUses:
+    """Counts the uses of tokens that allow a number of captures, over all workers.
+
+    Each use appends one byte to a file named by the token. The position after an append
+    is the number of the use: the kernel gives no two appends the same one.
+    """
+
+    def __init__(self, data_directory: Path) -> None:
+        self._directory = data_directory / "tokens"
+
+    def use(self, token: Token) -> bool:
+        """Count one use; false where the token allows no more or uses cannot be counted."""
+        if token.count is None:
+            return True
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            descriptor = os.open(self._directory / token.id, flags, 0o600)
+            try:
+                os.write(descriptor, b".")
+                return os.lseek(descriptor, 0, os.SEEK_CUR) <= token.count
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return False

@@ -1,0 +1,81 @@
+"""``flaskprof open``: the viewer over given files; also the program ``pstats-viewer``."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import webbrowser
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from flaskprof.access import is_local
+from flaskprof.cli.program import Command, load_settings, setting
+from flaskprof.cli.serving import HOST, listen, serve
+from flaskprof.store import CaptureQuery
+from flaskprof.store.files import FileStore
+from flaskprof.web.app import Viewer
+from flaskprof.web.links import Links
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["command"]
+
+
+@click.command(
+    "open",
+    cls=Command,
+    examples=["flaskprof open before.prof after.prof", "pstats-viewer before.prof after.prof"],
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    metavar="PORT",
+    help="The port to serve on; 0 stands for any that is free.",
+)
+@setting("sort_by", "--sort", metavar="KEYS")
+@setting("restrictions", "--limit", metavar="ROWS")
+def command(
+    *,
+    files: tuple[str, ...],
+    no_browser: bool,
+    port: int,
+    sort_by: str | None,
+    restrictions: str | None,
+) -> None:
+    """Look at .prof files in the browser.
+
+    FILE is what cProfile or another profiler wrote, or a folder, which stands for every
+    *.prof file below it. They are served to this machine alone, until Control-C.
+    """
+    settings = load_settings(sort_by=sort_by, restrictions=restrictions)
+    store = FileStore(files)
+    page = store.list(CaptureQuery(limit=2))
+    links = Links("")
+    path = links.capture(page.records[0].id) if page.matching == 1 else links.captures()
+    with listen(port) as listener:
+        url = f"http://{HOST}:{listener.getsockname()[1]}{path}"
+        click.echo(f"{url} (Control-C ends it)")
+        if not no_browser:
+            # A browser of the terminal returns when it is left, so it has its own thread.
+            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
+        serve(_for_this_machine(Viewer(store, settings=settings)), listener)
+
+
+def _for_this_machine(app: WSGIApplication) -> WSGIApplication:
+    """Refuse pages of other sites that reach loopback under a name of theirs."""
+
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if is_local(environ):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"Only this machine may look, at http://{HOST}.\n".encode()]
+
+    return guarded

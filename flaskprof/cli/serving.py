@@ -1,0 +1,51 @@
+"""Serves an application to this machine alone, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from werkzeug.serving import make_server
+
+from flaskprof.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+__all__ = ["HOST", "listen", "serve"]
+
+HOST = "127.0.0.1"
+_BACKLOG = 128
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on loopback, on any free port where `port` is 0.
+
+    Raises `ConfigError` where the port cannot be had.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # Connections of the server that ran here before do not keep the port taken.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"port {port} of {HOST} cannot be used: {error.strerror}; "
+            "choose another with --port"
+        ) from error
+    return listener
+
+
+def serve(app: WSGIApplication, listener: socket.socket) -> None:
+    """Serve `app` in threads, until Control-C or SIGTERM."""
+    port = listener.getsockname()[1]
+    with listener:
+        server = make_server(HOST, port, app, threaded=True, fd=listener.fileno())
+        if threading.current_thread() is threading.main_thread():
+            # Ends as with Control-C, so that what is under way is finished and cleaned up.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        server.serve_forever()

@@ -1,0 +1,491 @@
+"""The story of a request, for any WSGI application.
+
+A request for one of our own pages is answered by it. Any other request is timed from the
+call of the application to the end of its response; one that was asked to be captured is
+recorded while the application's own code runs. What the server gets is what the
+application gave, to the byte; where something of ours fails, the application is called as
+if we were not there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter, thread_time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from werkzeug.urls import iri_to_uri
+from werkzeug.wsgi import get_current_url
+
+from flaskprof import log
+from flaskprof.access import AccessRules
+from flaskprof.capture.engines import Recording
+from flaskprof.capture.overlaps import Overlap
+from flaskprof.capture.recorder import Recorder, SkippedError
+from flaskprof.capture.triggers import Ask, Skip, take_ask
+from flaskprof.ids import new_capture_id
+from flaskprof.record import CaptureRecord
+from flaskprof.routes import Match, RouteNamer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
+
+# Where an exchange is found in its environ: by a middleware further in, and by what
+# hears of exceptions that the application handles itself.
+EXCHANGE = "flaskprof.exchange"
+
+T = TypeVar("T")
+
+
+class Pages(Protocol):
+    """Our own pages. `starts` are the beginnings of their paths."""
+
+    starts: tuple[str, ...]
+
+    def find(self, environ: WSGIEnvironment) -> WSGIApplication | None:
+        """Return what answers this request; None if it is the application's to answer."""
+        ...
+
+
+class Middleware:
+    """Wraps `app`; everything it needs is handed to it, decided at start."""
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        recorder: Recorder,
+        pages: Pages,
+        rules: AccessRules,
+        name_route: RouteNamer,
+    ) -> None:
+        self.app = app
+        self.recorder = recorder
+        self._pages = pages
+        self._page_starts = pages.starts
+        self._rules = rules
+        self._name_route = name_route
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        try:
+            if environ.get("PATH_INFO", "").startswith(self._page_starts):
+                page = self._pages.find(environ)
+                if page is not None:
+                    return self._answer(page, environ, start_response)
+            outer = environ.get(EXCHANGE)
+            if outer is not None:
+                outer.is_named_by(self._name_route, environ)
+                return self.app(environ, start_response)
+            exchange = self._begin(environ, start_response)
+        except Exception:  # noqa: BLE001  ours alone: the application has not been called
+            _failed(self.recorder, "begin")
+            return self.app(environ, start_response)
+        return exchange.run(self.app, environ)
+
+    def _answer(
+        self, page: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        if not self.recorder.is_started:
+            self.recorder.start(self._rules.explain())
+        outer = environ.get(EXCHANGE)
+        if outer is not None:
+            outer.is_counted = False
+        return page(environ, start_response)
+
+    def _begin(self, environ: WSGIEnvironment, start_response: StartResponse) -> Exchange:
+        recorder = self.recorder
+        if not recorder.is_started:
+            recorder.start(self._rules.explain())
+        if recorder.overlaps.is_counting:
+            recorder.overlaps.request_started()
+        ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
+        if ask is None:
+            exchange = Exchange(environ, start_response, recorder, self._name_route)
+        else:
+            exchange = CapturedExchange(
+                environ, start_response, recorder, self._name_route, ask
+            )
+        environ[EXCHANGE] = exchange
+        recorder.metrics.request_started(exchange.method)
+        return exchange
+
+
+class Exchange:
+    """One request and its response, from the call of the application to its `end`."""
+
+    __slots__ = (
+        "_environ",
+        "_is_ended",
+        "_match",
+        "_metrics",
+        "_name_route",
+        "_recorder",
+        "_server_start_response",
+        "_started",
+        "_status",
+        "exception",
+        "is_counted",
+        "method",
+    )
+
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        recorder: Recorder,
+        name_route: RouteNamer,
+    ) -> None:
+        self.method: str = environ["REQUEST_METHOD"]
+        self.exception: type[BaseException] | None = None
+        self.is_counted = True
+        self._environ = environ
+        self._server_start_response = start_response
+        self._recorder = recorder
+        # Kept beside the recorder, which has others after a fork or when it is closed.
+        self._metrics = recorder.metrics
+        self._name_route = name_route
+        self._match: Match | None = None
+        self._status = ""
+        self._is_ended = False
+        self._started = perf_counter()
+
+    def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
+        """Let a middleware further in name the route, in the environ that it sees."""
+        self._name_route = name_route
+        self._environ = environ
+
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Call the application and return its result, followed to its end."""
+        try:
+            result = app(environ, self.start_response)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        if _is_passed_on(result, environ):
+            self.end()
+            return result
+        return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
+
+    def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
+        """Note status and route, and start the response as the application does."""
+        self._status = status
+        self.name()
+        if exc_info is None:
+            return self._server_start_response(status, headers)
+        return self._server_start_response(status, headers, exc_info)
+
+    def name(self) -> None:
+        """Name the route while it is known: Flask forgets its request when it returns."""
+        try:
+            self._match = self._name_route(self._environ)
+        except Exception:  # noqa: BLE001  ours alone: the response goes on
+            _failed(self._recorder, "route")
+
+    def note_exception(self, error: Exception) -> None:
+        """Note an unhandled exception, and the route while it is known."""
+        self.exception = type(error)
+        self.name()
+
+    def fail(self, error: BaseException) -> None:
+        """Note that the application raised, and end."""
+        if not self._status:
+            self._status = "500"
+        if isinstance(error, Exception):
+            self.exception = type(error)
+        self.end()
+
+    def end(self) -> None:
+        """Count the request; only the first call does so. Never raises."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        try:
+            seconds = perf_counter() - self._started
+            self._release()
+            self._metrics.request_ended(self.method)
+            match = self._match
+            if match is None or not match.route:
+                # Other frameworks may say what matched only when they have answered.
+                match = self._name_route(self._environ)
+            profile_id = self._hand_over(match, seconds)
+            if self.is_counted and match.is_counted:
+                self._count(match, seconds, profile_id)
+        except Exception:  # noqa: BLE001  the response is the application's and stands
+            _failed(self._recorder, "end")
+        finally:
+            # The environ holds this object too; without the cycle both go at once.
+            self._environ = {}
+
+    def _release(self) -> None:
+        """End what else runs with the request."""
+
+    def _hand_over(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
+        """Hand the capture of the request over, if there is one, and return its ID."""
+        return None
+
+    def _count(self, match: Match, seconds: float, profile_id: str | None) -> None:
+        # Without a status the server answers for the application.
+        status = self._status[:3] or "500"
+        self._metrics.observe(self.method, match.route, status, seconds, profile_id)
+        if self.exception is not None:
+            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
+
+
+class CapturedExchange(Exchange):
+    """An exchange that is recorded while the application's own code runs.
+
+    Where no recording can be had, or it turns out not to be wanted once the route is
+    known, the response says why and nothing is stored.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_base_url",
+        "_cpu_seconds",
+        "_id",
+        "_overlap",
+        "_recording",
+        "_skip_text",
+        "_started_unix",
+    )
+
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        recorder: Recorder,
+        name_route: RouteNamer,
+        ask: Ask,
+    ) -> None:
+        self._ask = ask
+        self._base_url = _base_url(environ, recorder)
+        self._cpu_seconds = 0.0
+        self._skip_text = ""
+        self._started_unix = time.time()
+        self._id = new_capture_id(self._started_unix)
+        self._recording: Recording | None = None
+        self._overlap: Overlap | None = None
+        try:
+            self._recording = recorder.record(ask)
+            self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
+        except SkippedError as error:
+            self._skip(recorder, error.skip, str(error))
+        super().__init__(environ, start_response, recorder, name_route)
+
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Call the application and return its result, recorded to its end."""
+        try:
+            result = self.inside(app, environ, self.start_response)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        if _is_passed_on(result, environ):
+            self.end()
+            return result
+        return (SizedCapturedBody if hasattr(result, "__len__") else CapturedBody)(result, self)
+
+    def inside(self, code: Callable[..., T], *arguments: Any) -> T:
+        """Run a piece of the application's own code with the recording on."""
+        recording = self._recording
+        if recording is None:
+            return code(*arguments)
+        started = thread_time()
+        try:
+            recording.on()
+        except Exception:  # noqa: BLE001  the application runs all the same
+            _failed(self._recorder, "recording")
+        try:
+            return code(*arguments)
+        finally:
+            try:
+                recording.off()
+            except Exception:  # noqa: BLE001  as above
+                _failed(self._recorder, "recording")
+            self._cpu_seconds += thread_time() - started
+
+    def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
+        """Start the response with the headers of the capture added."""
+        self.name()
+        try:
+            headers = self._with_our_headers(headers)
+        except Exception:  # noqa: BLE001  the response goes out without our headers
+            _failed(self._recorder, "headers")
+        return super().start_response(status, headers, exc_info)
+
+    def _with_our_headers(self, headers: list[Any]) -> list[Any]:
+        if not self._skip_text:
+            self._check_route()
+        if self._skip_text:
+            return [*headers, ("X-Profile-Skipped", self._skip_text)]
+        return [
+            *(header for header in headers if header[0].lower() != "cache-control"),
+            ("Cache-Control", "no-store"),
+            ("X-Profile-Id", self._id),
+            ("X-Profile-Url", f"{self._base_url}/c/{self._id}"),
+        ]
+
+    def _check_route(self) -> None:
+        """Skip the capture if its route, which is known by now, is not to be captured."""
+        match = self._match or Match()
+        token = self._ask.token
+        if token is not None and token.route not in (None, match.route):
+            self._skip(self._recorder, Skip.other_route)
+        elif not match.is_captured:
+            self._skip(self._recorder, Skip.excluded)
+
+    def _skip(self, recorder: Recorder, skip: Skip, text: str = "") -> None:
+        self._skip_text = text or skip.value
+        recorder.metrics.count_skip(skip.name)
+        recorder.metrics.count_capture(self._ask.trigger, "skipped")
+
+    def _release(self) -> None:
+        if self._recording is not None:
+            self._recording.stop()
+            self._recorder.give_back()
+        if self._overlap is not None:
+            self._recorder.overlaps.end(self._overlap)
+
+    def _hand_over(self, match: Match, seconds: float) -> str | None:
+        recording, self._recording = self._recording, None
+        if recording is None or self._skip_text:
+            return None
+        settings = self._recorder.settings
+        record = CaptureRecord(
+            id=self._id,
+            started=self._started_unix,
+            duration_seconds=seconds,
+            cpu_seconds=self._cpu_seconds,
+            method=self.method,
+            route=match.route,
+            endpoint=match.endpoint,
+            status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
+            trigger=self._ask.trigger,
+            engine=self._recorder.engine.name if self._recorder.engine else "",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            service=settings.service_name,
+            service_version=settings.service_version,
+            overlaps=self._overlap.others if self._overlap else None,
+        )
+        self._recorder.store_later(record, recording)
+        return self._id
+
+
+class TimedBody:
+    """The application's result with the end of its exchange tied to ``close()``.
+
+    Iteration passes through at full speed: the server iterates the application's own
+    iterator.
+    """
+
+    __slots__ = ("_exchange", "_result")
+
+    def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
+        self._result = result
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._result)
+
+    def close(self) -> None:
+        """Close the application's result and end the exchange, whatever closing does."""
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self._exchange.fail(error)
+            raise
+        self._exchange.end()
+
+
+class CapturedBody:
+    """The application's result, recorded at each step of the iteration and in ``close()``."""
+
+    __slots__ = ("_exchange", "_iterator", "_result")
+
+    def __init__(self, result: Iterable[bytes], exchange: CapturedExchange) -> None:
+        self._result = result
+        self._exchange = exchange
+        self._iterator: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._iterator = self._begin()
+        return self
+
+    def __next__(self) -> bytes:
+        if self._iterator is None:
+            self._iterator = self._begin()
+        return self._exchange.inside(self._iterator.__next__)
+
+    def _begin(self) -> Iterator[bytes]:
+        # Not `iter` itself, which would be in the profile as a call of the application's.
+        begin = getattr(self._result, "__iter__", None)
+        return iter(self._result) if begin is None else self._exchange.inside(begin)
+
+    def close(self) -> None:
+        """Close the application's result and end the exchange, whatever closing does."""
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                self._exchange.inside(close)
+        except BaseException as error:
+            self._exchange.fail(error)
+            raise
+        self._exchange.end()
+
+
+class SizedBody(TimedBody):
+    """A timed body whose length a server may ask for, as it may ask the result itself."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
+
+
+class SizedCapturedBody(CapturedBody):
+    """A captured body whose length a server may ask for."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
+
+
+def _is_passed_on(result: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Whether the server must get this very object.
+
+    A sized result lets a server send Content-Length instead of chunks, and a
+    ``wsgi.file_wrapper`` lets it use sendfile.
+    """
+    wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(wrapper, type) and isinstance(result, wrapper):
+        return True
+    return hasattr(result, "__len__") and not hasattr(result, "close")
+
+
+def _base_url(environ: WSGIEnvironment, recorder: Recorder) -> str:
+    settings = recorder.settings
+    if settings.url:
+        return settings.url
+    mount = iri_to_uri(get_current_url(environ, root_only=True)).rstrip("/")
+    return mount + settings.prefix
+
+
+def _failed(recorder: Recorder, place: str) -> None:
+    """Count a failure of our own and log the first of its place."""
+    recorder.metrics.count_failure(place)
+    log.once(
+        f"middleware {place}",
+        "flaskprof failed at the %s of a request, which was answered all the same",
+        place,
+        exc_info=True,
+    )

@@ -1,0 +1,58 @@
+"""Builds call trees from calls that come in whatever order."""
+
+from __future__ import annotations
+
+from array import array
+
+from flaskprof.profiles.model import CallTree, Function
+from flaskprof.profiles.walk import steps
+
+__all__ = ["TreeBuilder"]
+
+_NOTHING = -1  # above the roots
+
+
+class TreeBuilder:
+    """Collects calls by stack; functions are given by their index in what `tree` is given.
+
+    `node` names a stack by the one above it and a function; -1 is above the roots.
+    """
+
+    def __init__(self) -> None:
+        self._parent, self._function = array("q"), array("q")
+        self._calls, self._self_ns = array("q"), array("q")
+        self._nodes: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+    def node(self, above: int, function: int) -> int:
+        """Return the node of `function` called from `above`; it is made where there is none."""
+        key = (above, function)
+        node = self._nodes.get(key)
+        if node is None:
+            node = self._nodes[key] = len(self._parent)
+            self._parent.append(above)
+            self._function.append(function)
+            self._calls.append(0)
+            self._self_ns.append(0)
+        return node
+
+    def add(self, node: int, calls: int, self_ns: int) -> None:
+        """Count calls and nanoseconds into a node; `OverflowError` beyond 64 bits."""
+        self._calls[node] += calls
+        self._self_ns[node] += self_ns
+
+    def tree(self, functions: tuple[Function, ...], *, is_sampled: bool = False) -> CallTree:
+        """Return the tree in preorder, callees in the order in which they were first seen."""
+        order = [step for step in steps(self._parent) if step >= 0]
+        place = dict(zip(order, range(len(order)), strict=True))
+        place[_NOTHING] = _NOTHING
+        return CallTree(
+            functions,
+            array("q", [place[self._parent[node]] for node in order]),
+            array("q", [self._function[node] for node in order]),
+            array("q", [self._calls[node] for node in order]),
+            array("q", [self._self_ns[node] for node in order]),
+            is_sampled,
+        )

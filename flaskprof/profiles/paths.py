@@ -1,0 +1,75 @@
+"""Shortens the paths of source files for display and tells whose code a function is.
+
+Everything is decided from the text of the path, since the file may be of another machine.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from flaskprof.profiles.model import Function
+
+__all__ = ["Kind", "kind_of", "label", "short_path"]
+
+_KEPT_PARTS = 3
+
+_PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
+# .../lib/python3.12/json/decoder.py, python312.zip/json/..., C:\Python312\Lib\json\...
+_STANDARD_LIBRARY = re.compile(
+    r".*[/\\](?:lib(?:64|32)?[/\\]?(?:python|pypy)\d+\.\d+t?|python\d+\.zip)[/\\]"
+    r"|[A-Za-z]:\\(?:.*\\)?python[^\\]*\\lib\\",
+    re.IGNORECASE,
+)
+_FROZEN = "<frozen "
+_NOT_IN_FILES = ("", "~")
+
+
+class Kind(Enum):
+    """Whose code a function is; the value is what a page says."""
+
+    APPLICATION = "application"
+    LIBRARY = "library"
+    STANDARD_LIBRARY = "standard library"
+    BUILTIN = "builtin"
+
+
+def kind_of(function: Function) -> Kind:
+    """Tell whose code a function is by its path.
+
+    What is neither installed nor of Python itself is the application's, code that was
+    compiled from a string or a template included.
+    """
+    file = function.file
+    if file in _NOT_IN_FILES:
+        return Kind.BUILTIN
+    if _PACKAGES.match(file):
+        return Kind.LIBRARY
+    if file.startswith(_FROZEN) or _STANDARD_LIBRARY.match(file):
+        return Kind.STANDARD_LIBRARY
+    return Kind.APPLICATION
+
+
+def short_path(file: str) -> str:
+    r"""Return what identifies a file to a reader, for display only.
+
+    That is the path below ``site-packages`` or the standard library, and the last three
+    parts of any other path, after an ellipsis where more were there.
+    """
+    for place in (_PACKAGES, _STANDARD_LIBRARY):
+        if found := place.match(file):
+            return file[found.end() :]
+    parts = re.split(r"[/\\]", file)
+    if len(parts) <= _KEPT_PARTS + 1:
+        return file
+    start = len(file) - len("/".join(parts[-_KEPT_PARTS:]))
+    return "…" + file[start - 1 :]
+
+
+def label(function: Function) -> str:
+    """Return a function as pstats prints it: ``file:line(name)``, a builtin as ``{name}``."""
+    file, line, name = function
+    if (file, line) != ("~", 0):
+        return f"{file}:{line}({name})"
+    is_bracketed = name.startswith("<") and name.endswith(">")
+    return f"{{{name[1:-1]}}}" if is_bracketed else name

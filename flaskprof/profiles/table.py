@@ -1,0 +1,141 @@
+"""The table of functions, ordered and cut as by pstats; callers and callees of one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from flaskprof.errors import ConfigError
+from flaskprof.profiles.model import CallGraph, Function, Sums
+from flaskprof.profiles.paths import label
+
+__all__ = ["Edge", "Row", "callees", "callers", "rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A function with its sums; shares are parts of the profile's time.
+
+    As in pstats, the self time is divided by all calls and the cumulative time by the
+    primitive ones. What would be divided by zero is zero.
+    """
+
+    function: Function
+    calls: int
+    primitive_calls: int
+    self_seconds: float
+    cumulative_seconds: float
+    self_share: float
+    cumulative_share: float
+    self_per_call: float
+    cumulative_per_call: float
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A caller or callee of a function, and the sums of the calls between the two."""
+
+    function: Function
+    sums: Sums
+
+
+# Of each sort key its value and whether the greatest comes first.
+_ORDERS: dict[str, tuple[Callable[[Row], Any], bool]] = {
+    "calls": (lambda row: row.calls, True),
+    "cumulative": (lambda row: row.cumulative_seconds, True),
+    "file": (lambda row: row.function.file, False),
+    "line": (lambda row: row.function.line, False),
+    "name": (lambda row: row.function.name, False),
+    "per_call": (lambda row: row.self_per_call, True),
+    "primitive": (lambda row: row.primitive_calls, True),
+    "self": (lambda row: row.self_seconds, True),
+}
+
+
+def rows(
+    graph: CallGraph,
+    sort_by: Sequence[str] = ("self",),
+    restrictions: Sequence[int | float | str] = (),
+    search: str = "",
+    *,
+    descending: bool | None = None,
+) -> list[Row]:
+    """Return the functions of `graph` that match, in order.
+
+    `search` keeps those whose `label` holds that text, whatever its case. `sort_by` names
+    the columns, the most important first; numbers begin with the greatest and texts with
+    the least, unless `descending` says how all of them go. What is equal in all of them is
+    in the order of file, line and name. Then each of `restrictions` is applied to what the
+    one before left, as by pstats: a count keeps so many rows, a share below 1.0 that part
+    of them, a regular expression those whose label it is found in. Raises `ConfigError` for
+    an expression that is none.
+    """
+    text = search.casefold()
+    total = graph.total_seconds
+    found = [
+        _row(function, stats.total, total)
+        for function, stats in graph.functions.items()
+        if text in label(function).casefold()
+    ]
+    found.sort(key=lambda row: row.function)
+    for key in reversed(sort_by):
+        value, is_descending = _ORDERS[key]
+        found.sort(key=value, reverse=is_descending if descending is None else descending)
+    for restriction in restrictions:
+        found = _restricted(found, restriction)
+    return found
+
+
+def callers(graph: CallGraph, function: Function) -> list[Edge]:
+    """Return who called `function`, by cumulative time; `KeyError` if it is not in `graph`."""
+    return _by_time([Edge(*item) for item in graph.functions[function].callers.items()])
+
+
+def callees(graph: CallGraph, function: Function) -> list[Edge]:
+    """Return what `function` called, by cumulative time; `KeyError` if it is not in `graph`."""
+    if function not in graph.functions:
+        raise KeyError(function)
+    return _by_time(
+        [
+            Edge(callee, stats.callers[function])
+            for callee, stats in graph.functions.items()
+            if function in stats.callers
+        ]
+    )
+
+
+def _by_time(edges: list[Edge]) -> list[Edge]:
+    return sorted(edges, key=lambda edge: (-edge.sums.cumulative_seconds, edge.function))
+
+
+def _row(function: Function, total: Sums, whole_seconds: float) -> Row:
+    calls, primitive_calls, self_seconds, cumulative_seconds = total
+    return Row(
+        function,
+        *total,
+        self_share=_ratio(self_seconds, whole_seconds),
+        cumulative_share=_ratio(cumulative_seconds, whole_seconds),
+        self_per_call=_ratio(self_seconds, calls),
+        cumulative_per_call=_ratio(cumulative_seconds, primitive_calls),
+    )
+
+
+def _ratio(part: float, whole: float) -> float:
+    """Divide, or return zero where that gives nothing to show."""
+    ratio = part / whole if whole > 0 else 0.0
+    return ratio if isfinite(ratio) else 0.0
+
+
+def _restricted(found: list[Row], restriction: float | str) -> list[Row]:
+    if isinstance(restriction, str):
+        try:
+            search = re.compile(restriction).search
+        except re.error as error:
+            raise ConfigError(f"{restriction!r} is no regular expression: {error}") from None
+        return [row for row in found if search(label(row.function))]
+    if isinstance(restriction, int):
+        return found[:restriction]
+    return found[: int(len(found) * restriction + 0.5)] if restriction < 1.0 else found

@@ -1,0 +1,163 @@
+"""The data directory: where applications leave their captures.
+
+Worker processes save into it side by side, without a lock between them; the viewer and
+the command line read from it. Its captures are plain files that may be copied, archived
+and deleted by hand, at any time::
+
+    store = DirectoryStore(settings.dir)
+    store.save(record, {".prof": profile_bytes})
+    store.list(CaptureQuery(route="/orders/<int:id>"))
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flaskprof.errors import CaptureNotFound, StoreError
+from flaskprof.record import CaptureRecord
+from flaskprof.store import CapturePage, CaptureQuery, layout
+from flaskprof.store.index import CaptureIndex
+from flaskprof.store.usage import Usage
+
+__all__ = ["DirectoryStore"]
+
+# What captures hold is for their owner's eyes, whatever the umask.
+_PRIVATE = 0o700
+
+_ADVICE = {
+    errno.EACCES: "give this user access to it, or set FLASKPROF_DIR to another directory",
+    errno.EPERM: "give this user access to it, or set FLASKPROF_DIR to another directory",
+    errno.EROFS: "set FLASKPROF_DIR to a directory on a writable file system",
+    errno.ENOSPC: "free some space, or delete captures that are no longer needed",
+    errno.EDQUOT: "free some space, or delete captures that are no longer needed",
+    errno.ENOTDIR: "set FLASKPROF_DIR to a directory",
+    errno.EEXIST: "set FLASKPROF_DIR to a directory",
+    errno.ENOENT: "it was deleted while it was in use; the next capture creates it again",
+}
+
+
+class DirectoryStore:
+    """The captures in the data directory `path`, which need not exist yet.
+
+    Safe to use from several threads and processes at once. `monotonic` is the clock by
+    which `bytes_used` counts again.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        # Absolute from here on: the application may change its working directory.
+        self.path = Path(path).absolute()
+        self._captures = self.path / "captures"
+        self._index = CaptureIndex(self._captures)
+        self._usage = Usage(self._captures, monotonic)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def save(self, record: CaptureRecord, files: Mapping[str, bytes]) -> None:
+        """Write a capture: its files by suffix, then the metadata that makes it exist.
+
+        A capture never changes once it is saved. Raises `StoreError`, and leaves nothing
+        behind, where it cannot be written. Made for the spool's thread: it waits for the
+        disk.
+        """
+        paths = {
+            layout.capture_path(self._captures, record.id, suffix): data
+            for suffix, data in files.items()
+        }
+        commit = layout.capture_path(self._captures, record.id, layout.COMMIT_SUFFIX)
+        if commit in paths:
+            raise ValueError(f"{layout.COMMIT_SUFFIX} is written from the record")
+        metadata = record.to_json().encode()
+        try:
+            with self._errors_told("written"):
+                self._make_directories(commit.parent)
+                for path, data in paths.items():
+                    # On the disk before the metadata can be: a power failure must not
+                    # leave a capture that says it is there and is empty.
+                    layout.write_whole(path, data, sync=True)
+                # Not forced to the disk: metadata that a power failure loses or tears is
+                # passed over by every reader, and costs this one capture.
+                layout.write_whole(commit, metadata, sync=False)
+        except BaseException:
+            for path in paths:
+                layout.remove(path)
+            raise
+        self._usage.add(sum(len(data) for data in paths.values()) + len(metadata))
+
+    def bytes_used(self) -> int:
+        """Return how large the captures are together, in bytes.
+
+        What this process saved is counted at once; what others wrote or deleted, within
+        seconds: the directory is counted anew every ten seconds, or less often where
+        counting takes long. Raises `StoreError` where the directory cannot be read.
+        """
+        with self._errors_told("read"):
+            return self._usage.total()
+
+    def list(self, query: CaptureQuery) -> CapturePage:
+        """Return one page of captures, newest first."""
+        with self._errors_told("read"):
+            return self._index.page(query)
+
+    def find(self, prefix: str) -> Sequence[str]:
+        """Return the IDs of the captures that begin with `prefix`, oldest first."""
+        with self._errors_told("read"):
+            return layout.find(self._captures, prefix)
+
+    def record(self, capture_id: str) -> CaptureRecord:
+        """Return the metadata of one capture."""
+        try:
+            return layout.load_record(self._path_of(capture_id, layout.COMMIT_SUFFIX))
+        except FileNotFoundError:
+            raise self._not_found(capture_id) from None
+
+    def read(self, capture_id: str, suffix: str) -> bytes:
+        """Return one file of a capture, named by its suffix, as `.prof`."""
+        path = self._path_of(capture_id, suffix)
+        commit = path.with_name(capture_id + layout.COMMIT_SUFFIX)
+        try:
+            with self._errors_told("read", passing=FileNotFoundError):
+                commit.stat()  # without it the capture is still being written
+                return path.read_bytes()
+        except FileNotFoundError:
+            raise self._not_found(capture_id) from None
+
+    def _path_of(self, capture_id: str, suffix: str) -> Path:
+        try:
+            return layout.capture_path(self._captures, capture_id, suffix)
+        except ValueError as error:
+            raise CaptureNotFound(f"there is no such capture: {error}") from None
+
+    def _not_found(self, capture_id: str) -> CaptureNotFound:
+        return CaptureNotFound(f"there is no capture {capture_id} in {self.path}")
+
+    def _make_directories(self, day: Path) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=_PRIVATE, exist_ok=True)
+        if not any(self.path.iterdir()):
+            # Ours alone: in a directory that holds other things this would hide them
+            # from version control.
+            layout.write_whole(self.path / ".gitignore", b"*\n", sync=False)
+        self._captures.mkdir(mode=_PRIVATE, exist_ok=True)
+        day.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _errors_told(
+        self, done: str, passing: type[OSError] | tuple[()] = ()
+    ) -> Iterator[None]:
+        try:
+            yield
+        except passing:
+            raise
+        except OSError as error:
+            advice = _ADVICE.get(error.errno or 0, "check FLASKPROF_DIR")
+            raise StoreError(
+                f"the data directory {self.path} cannot be {done}: {error.strerror}; {advice}"
+            ) from error

@@ -1,0 +1,220 @@
+"""Given ``.prof`` files, shown as if they were captures.
+
+Any file that cProfile, pstats or another profiler left can be looked at this way::
+
+    store = FileStore([Path("before.prof"), Path("profiles")])
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
+from flaskprof.ids import new_capture_id
+from flaskprof.profiles.marshal_reader import MAX_BYTES, read_profile
+from flaskprof.record import CaptureRecord
+from flaskprof.store import CapturePage, CaptureQuery
+
+__all__ = ["TRIGGER", "FileStore"]
+
+TRIGGER = "file"
+"""The trigger of every record: nobody asked for these, they were there."""
+
+_MAX_FILES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """What a file said when it was read, and how to know that it is still that file."""
+
+    mtime_ns: int
+    size: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+class FileStore:
+    """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
+
+    Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
+    are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
+    in a folder are read when they are listed; one that is no profile says so in its notes.
+
+    A record's `started` is when the file was last changed, its duration the time that the
+    profile covers. Its ID is made from its path and that time, when the store is made.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        self._lock = threading.Lock()
+        self._summaries: dict[str, _Summary] = {}
+        named: dict[Path, os.stat_result] = {}
+        found: dict[Path, os.stat_result] = {}
+        for path in map(Path, paths):
+            if path.is_dir():
+                found |= {file: _status(file) for file in _profiles_below(path)}
+            else:
+                named[path.resolve()] = _status(path)
+                _check(path)
+        statuses = found | named
+        titles = _titles(list(statuses))
+        files = [
+            _File(path, _id(path, status), titles[path]) for path, status in statuses.items()
+        ]
+        files.sort(key=lambda file: file.id, reverse=True)
+        self._files = {file.id: file for file in files}
+
+    def list(self, query: CaptureQuery) -> CapturePage:
+        """Return one page of the files, the one that changed last first."""
+        present = [file for file in self._files.values() if file.path.exists()]
+        matching = present if _is_wanted(query) else []
+        page = matching[query.offset : query.offset + query.limit]
+        return CapturePage(
+            records=[self._describe(file) for file in page],
+            matching=len(matching),
+            routes=[""] if present else [],
+            methods=[""] if present else [],
+            triggers=[TRIGGER] if present else [],
+        )
+
+    def record(self, capture_id: str) -> CaptureRecord:
+        """Return what is known of one file."""
+        file = self._file(capture_id)
+        if not file.path.exists():
+            raise CaptureNotFound(f"{file.path} is no longer there")
+        return self._describe(file)
+
+    def read(self, capture_id: str, suffix: str) -> bytes:
+        """Return the bytes of one file; its only suffixes are `.prof` and `.json`."""
+        file = self._file(capture_id)
+        if suffix == ".prof":
+            return _read(file.path)
+        if suffix == ".json":
+            return self.record(capture_id).to_json().encode()
+        raise CaptureNotFound(f"{file.path} has no {suffix[:20]!r} beside it")
+
+    def _file(self, capture_id: str) -> _File:
+        try:
+            return self._files[capture_id]
+        except KeyError:
+            raise CaptureNotFound(f"none of the files has the ID {capture_id[:40]!r}") from None
+
+    def _describe(self, file: _File) -> CaptureRecord:
+        summary = self._summary(file)
+        return CaptureRecord(
+            id=file.id,
+            started=max(0.0, summary.mtime_ns / 1e9),
+            duration_seconds=summary.seconds,
+            trigger=TRIGGER,
+            title=file.title,
+            notes=summary.notes,
+        )
+
+    def _summary(self, file: _File) -> _Summary:
+        """Read a file for its duration, once as long as it does not change."""
+        try:
+            status = file.path.stat()
+        except OSError:
+            return _Summary(0, 0, 0.0, (f"{file.title} is no longer there.",))
+        with self._lock:
+            known = self._summaries.get(file.id)
+        if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
+            return known
+        seconds = 0.0
+        notes: tuple[str, ...] = ()
+        try:
+            seconds = read_profile(_read(file.path)).total_seconds
+        except FlaskprofError as error:
+            notes = (f"This file cannot be shown: {error}",)
+        summary = _Summary(status.st_mtime_ns, status.st_size, seconds, notes)
+        with self._lock:
+            self._summaries[file.id] = summary
+        return summary
+
+
+def _is_wanted(query: CaptureQuery) -> bool:
+    """Whether a query asks for files at all: they have neither method nor route."""
+    return not query.route and not query.method and query.trigger in (None, TRIGGER)
+
+
+def _profiles_below(folder: Path) -> list[Path]:
+    try:
+        found = list(islice(folder.rglob("*.prof"), _MAX_FILES + 1))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    files = [file.resolve() for file in found if file.is_file()]
+    if not files:
+        raise StoreError(f"{folder}: there is no *.prof file in this folder")
+    if len(found) > _MAX_FILES:
+        raise StoreError(
+            f"{folder}: there are more than {_MAX_FILES:,} *.prof files in this folder; "
+            "name one of its folders instead"
+        )
+    return files
+
+
+def _check(path: Path) -> None:
+    try:
+        read_profile(_read(path))
+    except BadProfile as error:
+        raise BadProfile(f"{path}: {error}") from error
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read(path: Path) -> bytes:
+    """Return the content of a file, of as many bytes as a profile may have."""
+    try:
+        if not path.is_file():
+            path.stat()  # says what is wrong where there is nothing
+            raise StoreError(f"{path}: is not a regular file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise CaptureNotFound(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(content) > MAX_BYTES:
+        raise BadProfile(f"larger than {MAX_BYTES // 2**20} MiB, too large to be read")
+    return content
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be read: {error.strerror}")
+
+
+def _id(path: Path, status: os.stat_result) -> str:
+    digest = hashlib.sha256(os.fsencode(path)).digest()
+    return new_capture_id(max(0.0, status.st_mtime), tail=digest[:10])
+
+
+def _titles(paths: Sequence[Path]) -> dict[Path, str]:
+    """Call each file by its name, or by as much of its path as tells it from the others."""
+    by_name: dict[str, list[Path]] = {}
+    for path in paths:
+        by_name.setdefault(path.name, []).append(path)
+    titles = {}
+    for alike in by_name.values():
+        folder = Path(os.path.commonpath([path.parent for path in alike]))
+        for path in alike:
+            title = path.relative_to(folder) if len(alike) > 1 else path.name
+            # A name may hold bytes that are no valid text.
+            titles[path] = os.fsencode(title).decode("utf-8", "replace")
+    return titles

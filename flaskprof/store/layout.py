@@ -1,0 +1,211 @@
+"""Where the files of a capture lie: ``captures/YYYY/MM/DD/<id><suffix>``.
+
+The day is that of the capture's ID, in UTC, so that an ID alone leads to its files. The
+metadata (``.json``) is written last: a capture without it does not exist. Files appear
+whole, under a hidden temporary name first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flaskprof.errors import StoreError
+from flaskprof.ids import is_capture_id, time_of
+from flaskprof.record import CaptureRecord
+
+__all__ = [
+    "COMMIT_SUFFIX",
+    "SUFFIXES",
+    "Day",
+    "DayFiles",
+    "capture_path",
+    "days",
+    "find",
+    "id_range",
+    "load_record",
+    "remove",
+    "write_whole",
+]
+
+COMMIT_SUFFIX = ".json"
+SUFFIXES = frozenset({".prof", ".pb.gz", COMMIT_SUFFIX})
+
+# Far above what a record can be; a larger file is not ours and is not read into memory.
+_MAX_RECORD_BYTES = 1_000_000
+
+_DAY_SECONDS = 24 * 3600
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp\Z")
+_YEAR = re.compile(r"[0-9]{4}\Z")
+_MONTH_OR_DAY = re.compile(r"[0-9]{2}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The directory of one day: its name as ``2025/11/22`` and when it last changed."""
+
+    name: str
+    path: Path
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayFiles:
+    """What lies in the directory of a day, by name alone.
+
+    `ids` are the complete captures. `strays` are our files that belong to none: those of
+    a capture that is being written, or what a process left that died while writing one.
+    """
+
+    ids: frozenset[str]
+    strays: tuple[str, ...]
+
+    @classmethod
+    def scan(cls, day: Day) -> DayFiles:
+        """List `day`; names that are not ours are passed over."""
+        first, last = id_range(day.name)
+        ids = set()
+        parts = []
+        temporaries = []
+        with os.scandir(day.path) as entries:
+            for entry in entries:
+                name = entry.name
+                stem, dot, suffix = name.partition(".")
+                # Only regular files: opening a pipe would wait, a link may lead anywhere.
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                if _TEMPORARY.match(name):
+                    temporaries.append(name)
+                elif is_capture_id(stem) and first <= stem < last:
+                    if dot + suffix == COMMIT_SUFFIX:
+                        ids.add(stem)
+                    elif dot + suffix in SUFFIXES:
+                        parts.append(name)
+        orphans = [name for name in parts if name.partition(".")[0] not in ids]
+        return cls(frozenset(ids), (*temporaries, *orphans))
+
+
+def capture_path(captures: Path, capture_id: str, suffix: str) -> Path:
+    """Return the path of one file of a capture.
+
+    Raises ValueError for what is not a capture ID, which includes one whose time is
+    beyond the calendar, and for a suffix that no file of a capture has.
+    """
+    if not is_capture_id(capture_id):
+        raise ValueError(f"not a capture ID: {capture_id!r}")
+    if suffix not in SUFFIXES:
+        raise ValueError(f"not a suffix of a capture's file: {suffix!r}")
+    try:
+        day = time_of(capture_id).strftime("%Y/%m/%d")
+    except (OverflowError, ValueError):
+        raise ValueError(f"not a time: {capture_id!r}") from None
+    return captures / day / (capture_id + suffix)
+
+
+def id_range(day: str) -> tuple[str, str]:
+    """Return the lowest text that an ID of `day` can be, and that of the next day."""
+    begin = int(_date(day).timestamp())
+    return f"{begin * 1000:012x}", f"{(begin + _DAY_SECONDS) * 1000:012x}"
+
+
+def days(captures: Path) -> Iterator[Day]:
+    """Yield the directories of days under `captures`, none where it does not exist."""
+    for year in _directories(captures, _YEAR):
+        for month in _directories(year, _MONTH_OR_DAY):
+            for path in _directories(month, _MONTH_OR_DAY):
+                name = "/".join(path.parts[-3:])
+                if not _is_date(name):
+                    continue
+                try:
+                    yield Day(name, path, path.stat().st_mtime_ns)
+                except FileNotFoundError:
+                    continue  # pruned since it was listed
+
+
+def find(captures: Path, prefix: str) -> list[str]:
+    """Return the IDs of the complete captures that begin with `prefix`, in order."""
+    found: list[str] = []
+    for day in days(captures):
+        first, last = id_range(day.name)
+        if first[: len(prefix)] <= prefix < last:
+            with suppress(FileNotFoundError):
+                ids = DayFiles.scan(day).ids
+                found += sorted(name for name in ids if name.startswith(prefix))
+    return found
+
+
+def load_record(path: Path) -> CaptureRecord:
+    """Read the metadata of one capture.
+
+    Raises `StoreError` where the file is not the metadata of the capture it is named
+    after, and FileNotFoundError where there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_RECORD_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > _MAX_RECORD_BYTES:
+        raise StoreError(f"{path}: too large to be the metadata of a capture")
+    record = CaptureRecord.from_json(text)
+    if record.id != path.name.removesuffix(COMMIT_SUFFIX):
+        raise StoreError(f"{path}: the metadata of another capture ({record.id[:40]!r})")
+    return record
+
+
+def write_whole(path: Path, data: bytes, *, sync: bool) -> None:
+    """Make `path` hold `data`, or leave it as it was and raise OSError.
+
+    With `sync` the data are on the disk before the name appears, so that after a power
+    failure the name never stands for an empty file.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file if that can be done."""
+    # What cannot be deleted now is swept later, by a reader who may.
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _directories(parent: Path, name: re.Pattern[str]) -> list[Path]:
+    try:
+        with os.scandir(parent) as entries:
+            return sorted(
+                parent / entry.name
+                for entry in entries
+                if name.match(entry.name) and entry.is_dir()
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _date(name: str) -> datetime:
+    year, month, day = map(int, name.split("/"))
+    return datetime(year, month, day, tzinfo=UTC)
+
+
+def _is_date(name: str) -> bool:
+    try:
+        return _date(name).timestamp() >= 0
+    except ValueError:
+        return False

@@ -1,0 +1,185 @@
+"""The viewer as a WSGI application.
+
+`Viewer` reads a store and nothing else. It is served inside an application, which hands
+it the requests below its prefix (with that prefix in ``SCRIPT_NAME``), or on its own.
+Whoever reaches it may look: who that is is decided before it is called.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.wrappers import Request, Response
+
+from flaskprof.config import Settings
+from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
+from flaskprof.ids import is_capture_id, time_of
+from flaskprof.log import once
+from flaskprof.store import Store
+from flaskprof.web.assets import assets, templates
+from flaskprof.web.links import Links
+from flaskprof.web.parsed import ParsedProfiles
+from flaskprof.web.views import VIEWS
+from flaskprof.web.views.trouble import being_written, trouble
+from flaskprof.web.visit import Download, Page, Visit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["Viewer"]
+
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+# How long the background writer may take before a capture that was announced is missed.
+_WRITING_SECONDS = 10.0
+
+_NOT_THERE = (
+    "No capture of that ID is here. It may have been removed, or its request is still under "
+    "way: a capture appears once its response has been sent whole."
+)
+_OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
+
+
+class Viewer:
+    """Shows the captures of `store`, as HTML or JSON as the client asks.
+
+    Only GET and HEAD are answered. `clock` gives Unix seconds.
+    """
+
+    def __init__(
+        self, store: Store, *, settings: Settings, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._profiles = ParsedProfiles()
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        # The request is kept out of the environ, where the host would take it for its own.
+        request = Request(environ, populate_request=False)
+        response = self._respond(request)
+        return response(environ, start_response)
+
+    def _respond(self, request: Request) -> Response:
+        links = Links(request.root_path)
+        arguments: Mapping[str, Any] = {}
+        try:
+            endpoint, arguments = links.match(request.path, request.method)
+            if not request.environ.get("PATH_INFO"):
+                return _with_slash(request, links)
+            if endpoint == "asset":
+                return _asset(arguments["name"], request.args.get("v", ""))
+            answer = VIEWS[endpoint](self._visit(request, links), **arguments)
+            if isinstance(answer, Download):
+                return _download(answer)
+            return _page(answer, request, links)
+        except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
+            page, headers = self._explain(error, links, arguments.get("capture_id", ""))
+            return _page(page, request, links, headers)
+
+    def _visit(self, request: Request, links: Links) -> Visit:
+        return Visit(
+            store=self._store,
+            settings=self._settings,
+            profiles=self._profiles,
+            links=links,
+            query=request.args,
+            now=self._clock(),
+            origin=f"{request.scheme}://{request.host}",
+        )
+
+    def _explain(
+        self, error: Exception, links: Links, capture_id: str
+    ) -> tuple[Page, Mapping[str, str]]:
+        """Return the page for what went wrong, and headers that belong to it."""
+        if isinstance(error, HTTPException):
+            allowed = getattr(error, "valid_methods", None)
+            headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+            status = error.code or 500
+            return trouble(status, error.name, error.description or ""), headers
+        if isinstance(error, CaptureNotFound):
+            if self._is_young(capture_id):
+                return being_written(capture_id), {}
+            return trouble(404, "No such capture", _NOT_THERE), {}
+        if isinstance(error, BadProfile):
+            url = links.download_profile(capture_id)
+            title = "This profile cannot be read"
+            return trouble(422, title, _sentence(error), profile_url=url), {}
+        if isinstance(error, StoreError):
+            return trouble(503, "The captures cannot be read", _sentence(error)), {}
+        kind = type(error).__name__
+        once(f"viewer {kind}", "a page of the viewer failed: %s", kind, exc_info=True)
+        return trouble(500, "Internal Server Error", _OUR_FAULT), {}
+
+    def _is_young(self, capture_id: str) -> bool:
+        if not is_capture_id(capture_id):
+            return False
+        return abs(self._clock() - time_of(capture_id).timestamp()) < _WRITING_SECONDS
+
+
+def _with_slash(request: Request, links: Links) -> Response:
+    """Lead from the bare prefix to the list of captures below it."""
+    query = request.query_string.decode("latin-1")
+    target = f"{links.root}/" + (f"?{query}" if query else "")
+    return Response(status=308, headers={**_SECURITY, "Location": target})
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _wants_json(request: Request) -> bool:
+    offers = ["text/html", "application/json"]
+    return request.accept_mimetypes.best_match(offers, "text/html") == "application/json"
+
+
+def _page(
+    page: Page, request: Request, links: Links, headers: Mapping[str, str] | None = None
+) -> Response:
+    headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
+    if _wants_json(request):
+        # ASCII with escapes, which every UTF-8 decoder and JSON parser takes, whatever
+        # half characters a foreign name holds.
+        body = json.dumps(page.data(), allow_nan=False).encode("ascii")
+        return Response(body, page.status, headers, content_type="application/json")
+    versions = {name: asset.version for name, asset in assets().items()}
+    template = templates().get_template(page.template)
+    text = template.render(view=page.view, links=links, versions=versions)
+    return Response(
+        text.encode("utf-8"), page.status, headers, content_type="text/html; charset=utf-8"
+    )
+
+
+def _download(download: Download) -> Response:
+    headers = Headers(_SECURITY)
+    headers["Content-Security-Policy"] = "sandbox"
+    headers.set("Content-Disposition", "attachment", filename=download.filename)
+    return Response(download.body, 200, headers, content_type=download.mimetype)
+
+
+def _asset(name: str, version: str) -> Response:
+    asset = assets().get(name)
+    if asset is None:
+        raise NotFound
+    headers = dict(_SECURITY)
+    # During a deployment old and new versions answer side by side: only the bytes that
+    # were asked for are kept.
+    if version == asset.version:
+        headers["Cache-Control"] = _FOR_EVER
+    return Response(asset.body, 200, headers, content_type=f"{asset.mimetype}; charset=utf-8")

@@ -1,0 +1,62 @@
+"""The viewer's own files: page templates and static files, read once a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from flaskprof.web.figures import visible
+
+__all__ = ["Asset", "assets", "templates"]
+
+_HERE = Path(__file__).parent
+
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A static file; `version` changes with its content."""
+
+    body: bytes
+    mimetype: str
+    version: str
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Return the static files by name."""
+    found = {}
+    for path in sorted((_HERE / "static").iterdir()):
+        body = path.read_bytes()
+        version = blake2b(body, digest_size=8).hexdigest()
+        found[path.name] = Asset(body, _TYPES[path.suffix], version)
+    return found
+
+
+@cache
+def templates() -> Environment:
+    """Return the environment in which every page is rendered.
+
+    What an expression puts on a page is escaped, and characters that cannot be seen are
+    written out, whatever template it is in.
+    """
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        auto_reload=False,
+        finalize=_written_out,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _written_out(value: Any) -> Any:
+    is_foreign = isinstance(value, str) and not hasattr(value, "__html__")
+    return visible(value) if is_foreign else value

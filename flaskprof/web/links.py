@@ -1,0 +1,84 @@
+"""The addresses of the viewer: one table, matched and built from the same rules.
+
+Every link is an absolute path under the request's ``SCRIPT_NAME``, so that the viewer
+works wherever it is mounted. A function is addressed by a digest of its key: the same in
+every capture, in each process, and short however long its path and name are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import quote
+
+from werkzeug.routing import Map, Rule
+
+from flaskprof.profiles.model import Function
+
+__all__ = ["Links", "function_key"]
+
+_READS = ("GET", "HEAD")
+
+_ADDRESSES = Map(
+    [
+        Rule("/", endpoint="captures", methods=_READS),
+        Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
+        Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
+        Rule("/c/<capture_id>.prof", endpoint="download_profile", methods=_READS),
+        Rule("/c/<capture_id>.json", endpoint="download_record", methods=_READS),
+        Rule("/static/<name>", endpoint="asset", methods=_READS),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+)
+
+
+def function_key(function: Function) -> str:
+    """Return the 20 hexadecimal digits that stand for `function` in an address."""
+    # The length keeps the fields apart, whatever characters they hold.
+    text = f"{len(function.file)} {function.line} {function.file}{function.name}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+class Links:
+    """Matches and builds the addresses of a viewer that is mounted at `script_name`."""
+
+    def __init__(self, script_name: str) -> None:
+        # Two slashes in front would make every link point to another host.
+        self.root = "/" + quote(script_name.strip("/"), safe="/:@!$&'()*+,;=~")
+        self.root = self.root.rstrip("/")
+        self._adapter = _ADDRESSES.bind("viewer", script_name=self.root or "/")
+
+    def match(self, path: str, method: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the endpoint and its arguments; raises werkzeug's HTTP exceptions."""
+        endpoint, arguments = self._adapter.match(path, method=method)
+        return endpoint, arguments
+
+    def captures(self, **query: Any) -> str:
+        """The list of captures."""
+        return self._build("captures", query)
+
+    def capture(self, capture_id: str, **query: Any) -> str:
+        """The page of one capture."""
+        return self._build("capture", {"capture_id": capture_id, **query})
+
+    def function(self, capture_id: str, function: Function) -> str:
+        """The callers and callees of one function in a capture."""
+        values = {"capture_id": capture_id, "key": function_key(function)}
+        return self._build("function", values)
+
+    def download_profile(self, capture_id: str) -> str:
+        """The ``.prof`` file of a capture."""
+        return self._build("download_profile", {"capture_id": capture_id})
+
+    def download_record(self, capture_id: str) -> str:
+        """The metadata file of a capture."""
+        return self._build("download_record", {"capture_id": capture_id})
+
+    def asset(self, name: str, version: str) -> str:
+        """A static file, in the version that may be cached for ever."""
+        return self._build("asset", {"name": name, "v": version})
+
+    def _build(self, endpoint: str, values: Mapping[str, Any]) -> str:
+        return self._adapter.build(endpoint, values)

@@ -1,0 +1,297 @@
+"""From records and profiles to what the pages print: plain values, without markup.
+
+Nothing here reads a store or a clock. Bars are numbers between 0 and 100, for the
+``width`` of a rectangle that is 100 wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flaskprof.profiles.model import CallGraph, Function
+from flaskprof.profiles.paths import Kind, kind_of, short_path
+from flaskprof.profiles.table import Edge, Row
+from flaskprof.record import CaptureRecord
+from flaskprof.web.figures import Figure, Moment, calls, moment, seconds, share
+from flaskprof.web.links import Links
+
+__all__ = [
+    "CaptureRow",
+    "Fact",
+    "FunctionName",
+    "FunctionRow",
+    "Summary",
+    "capture_row",
+    "edge_data",
+    "edge_row",
+    "function_data",
+    "function_name",
+    "function_row",
+    "profile_data",
+    "record_data",
+    "row_data",
+    "summary",
+]
+
+_EXACTNESS = {
+    "exact": "exact: every call counted",
+    "sampled": "sampled: times are estimates, calls are counts of samples",
+}
+_TRIGGERS = {
+    "api": "asked for by the code of the application",
+    "armed": "armed beforehand",
+    "file": "given as a file",
+    "header": "asked for with the X-Profile header",
+    "sampled": "picked at random",
+    "slow": "turned out slow",
+    "token": "asked for with a signed token",
+}
+_STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRow:
+    """One capture in the list."""
+
+    url: str
+    method: str
+    name: str
+    status: str
+    status_kind: str
+    started: Moment
+    wall: Figure
+    wall_bar: float
+    cpu: Figure
+    cpu_bar: float
+    trigger: str
+    exactness: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line of the metadata: what it is called and what it says."""
+
+    term: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of one capture beside its profile."""
+
+    capture_id: str
+    method: str
+    name: str
+    full_name: str
+    status: str
+    status_kind: str
+    started: Moment
+    wall: Figure
+    cpu: Figure
+    cpu_bar: float
+    cpu_share: Figure | None
+    exactness: str
+    is_exact: bool
+    is_sampled: bool
+    facts: Sequence[Fact]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """How a function is called on a page; `path` is its file, shortened."""
+
+    url: str
+    name: str
+    path: str
+    line: str
+    full_place: str
+    kind: str
+    kind_slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRow:
+    """A function, or an edge to it, with its sums; the bars are shares of a whole."""
+
+    function: FunctionName
+    calls: Figure
+    self_time: Figure
+    self_share: Figure
+    self_bar: float
+    self_per_call: Figure
+    cumulative: Figure
+    cumulative_share: Figure
+    cumulative_bar: float
+    cumulative_per_call: Figure
+
+
+def capture_row(
+    record: CaptureRecord, *, links: Links, now: float, longest_seconds: float
+) -> CaptureRow:
+    """Show one capture; its bars are shares of `longest_seconds`."""
+    return CaptureRow(
+        url=links.capture(record.id),
+        method="" if record.title else record.method,
+        name=_subject(record),
+        status="" if record.status is None else str(record.status),
+        status_kind=_status_kind(record.status),
+        started=moment(record.started, now),
+        wall=seconds(record.duration_seconds),
+        wall_bar=_bar(record.duration_seconds, longest_seconds),
+        cpu=seconds(record.cpu_seconds),
+        cpu_bar=_bar(record.cpu_seconds or 0.0, longest_seconds),
+        trigger=record.trigger,
+        exactness=record.exactness,
+        where=" ".join(part for part in (record.service, record.host) if part),
+    )
+
+
+def summary(record: CaptureRecord, graph: CallGraph, *, now: float) -> Summary:
+    """Show the metadata of one capture, leaving out what is not known.
+
+    A profile that calls itself sampled is believed over its record.
+    """
+    exactness = "sampled" if graph.is_sampled else record.exactness
+    cpu, wall = record.cpu_seconds, record.duration_seconds
+    is_shared = cpu is not None and wall > 0
+    pid = "" if record.pid is None else str(record.pid)
+    service = " ".join(part for part in (record.service, record.service_version) if part)
+    facts = (
+        Fact("Trigger", record.trigger, _TRIGGERS.get(record.trigger, "")),
+        Fact("Endpoint", record.endpoint),
+        Fact("Engine", record.engine),
+        Fact("Service", service),
+        Fact("Host", record.host),
+        Fact("Process", pid),
+        Fact("Capture", record.id),
+    )
+    return Summary(
+        capture_id=record.id,
+        method="" if record.title else record.method,
+        name=_subject(record),
+        full_name=record.name,
+        status="" if record.status is None else str(record.status),
+        status_kind=_status_kind(record.status),
+        started=moment(record.started, now),
+        wall=seconds(wall),
+        cpu=seconds(cpu),
+        cpu_bar=_bar(cpu or 0.0, wall),
+        cpu_share=share(cpu / wall) if cpu is not None and is_shared else None,
+        exactness=_EXACTNESS.get(exactness, exactness),
+        is_exact=exactness == "exact",
+        is_sampled=exactness == "sampled",
+        facts=[fact for fact in facts if fact.text],
+        notes=record.notes,
+    )
+
+
+def function_name(function: Function, *, url: str) -> FunctionName:
+    """Name a function with its place, shortened and in full, and its kind."""
+    kind = kind_of(function)
+    has_place = kind is not Kind.BUILTIN
+    line = f":{function.line}" if has_place and function.line else ""
+    return FunctionName(
+        url=url,
+        name=function.name,
+        path=short_path(function.file) if has_place else "",
+        line=line,
+        full_place=function.file + line if has_place else "",
+        kind=kind.value,
+        kind_slug=kind.value.partition(" ")[0],
+    )
+
+
+def function_row(row: Row, *, url: str) -> FunctionRow:
+    """Show a row of the function table; its bars are shares of the profile's time."""
+    return FunctionRow(
+        function=function_name(row.function, url=url),
+        calls=calls(row.calls, row.primitive_calls),
+        self_time=seconds(row.self_seconds),
+        self_share=share(row.self_share),
+        self_bar=_bar(row.self_share, 1.0),
+        self_per_call=seconds(row.self_per_call),
+        cumulative=seconds(row.cumulative_seconds),
+        cumulative_share=share(row.cumulative_share),
+        cumulative_bar=_bar(row.cumulative_share, 1.0),
+        cumulative_per_call=seconds(row.cumulative_per_call),
+    )
+
+
+def edge_row(edge: Edge, *, url: str, whole_seconds: float) -> FunctionRow:
+    """Show a caller or callee; its bars are shares of `whole_seconds`."""
+    sums = edge.sums
+    return FunctionRow(
+        function=function_name(edge.function, url=url),
+        calls=calls(sums.calls, sums.primitive_calls),
+        self_time=seconds(sums.self_seconds),
+        self_share=share(_part(sums.self_seconds, whole_seconds)),
+        self_bar=_bar(sums.self_seconds, whole_seconds),
+        self_per_call=seconds(_per(sums.self_seconds, sums.calls)),
+        cumulative=seconds(sums.cumulative_seconds),
+        cumulative_share=share(_part(sums.cumulative_seconds, whole_seconds)),
+        cumulative_bar=_bar(sums.cumulative_seconds, whole_seconds),
+        cumulative_per_call=seconds(_per(sums.cumulative_seconds, sums.primitive_calls)),
+    )
+
+
+def record_data(record: CaptureRecord, links: Links) -> dict[str, Any]:
+    """Return a record with the addresses of its page and files."""
+    addresses = {
+        "page": links.capture(record.id),
+        "profile": links.download_profile(record.id),
+        "record": links.download_record(record.id),
+    }
+    return {**asdict(record), "links": addresses}
+
+
+def profile_data(graph: CallGraph) -> dict[str, Any]:
+    """Return what a profile says as a whole."""
+    return {
+        "total_seconds": graph.total_seconds,
+        "total_calls": graph.total_calls,
+        "functions": len(graph.functions),
+        "is_sampled": graph.is_sampled,
+    }
+
+
+def function_data(function: Function, *, url: str) -> dict[str, Any]:
+    """Return a function's key and kind with its address."""
+    return {**function._asdict(), "kind": kind_of(function).value, "link": url}
+
+
+def row_data(row: Row, *, url: str) -> dict[str, Any]:
+    """Return a row of the function table with full precision."""
+    fields = asdict(row)
+    del fields["function"]
+    return {**function_data(row.function, url=url), **fields}
+
+
+def edge_data(edge: Edge, *, url: str) -> dict[str, Any]:
+    """Return a caller or callee with full precision."""
+    return {**function_data(edge.function, url=url), **edge.sums._asdict()}
+
+
+def _subject(record: CaptureRecord) -> str:
+    return record.title or record.route or "(no route)"
+
+
+def _status_kind(status: int | None) -> str:
+    return _STATUS_KINDS.get((status or 0) // 100, "")
+
+
+def _part(value: float, whole: float) -> float:
+    return value / whole if whole > 0 else 0.0
+
+
+def _per(value: float, number: int) -> float:
+    return value / number if number else 0.0
+
+
+def _bar(value: float, whole: float) -> float:
+    part = _part(value, whole) * 100
+    return round(min(max(part, 0.0), 100.0), 2)

@@ -1,0 +1,57 @@
+"""Puts the concrete parts together for one application, embedded in its process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import make_wsgi_app
+
+from flaskprof.access import AccessRules
+from flaskprof.capture.recorder import Recorder, recorder_for
+from flaskprof.config import Settings
+from flaskprof.middleware import Middleware
+from flaskprof.routes import RouteNamer
+from flaskprof.web.app import Viewer
+from flaskprof.web.pages import OwnPages
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["wire"]
+
+
+def wire(
+    app: WSGIApplication,
+    settings: Settings,
+    *,
+    name_route: RouteNamer,
+    is_development: Callable[[], bool],
+    host_paths: Callable[[], Iterable[str]] = tuple,
+) -> Middleware:
+    """Return the middleware around `app`, with viewer and metrics of its data directory.
+
+    `is_development` is asked at each request; `host_paths` are the static parts of the
+    application's own rules, asked once, after they are all there.
+    """
+    recorder = recorder_for(settings)
+    rules = AccessRules(settings.secrets, is_development)
+    pages = OwnPages(
+        viewer=Viewer(recorder.store, settings=settings),
+        prefix=settings.prefix,
+        metrics=_metrics_of(recorder),
+        metrics_path=settings.metrics_path,
+        metrics_access=settings.metrics,
+        rules=rules,
+        host_paths=host_paths,
+    )
+    return Middleware(app, recorder=recorder, pages=pages, rules=rules, name_route=name_route)
+
+
+def _metrics_of(recorder: Recorder) -> WSGIApplication:
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # The registry is another one after a fork, so it is looked up at each scrape.
+        app: WSGIApplication = make_wsgi_app(recorder.metrics.registry)
+        return app(environ, start_response)
+
+    return serve

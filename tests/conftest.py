@@ -1,0 +1,31 @@
+"""What holds for every test: nothing of flaskprof is left running behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from flaskprof.capture.recorder import close_all
+from leftovers import running_parts
+
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a profiler, a thread or a monitoring slot behind."""
+    before = running_parts()
+    yield
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (left := running_parts() - before) and time.monotonic() < deadline:
+        time.sleep(0.01)  # a thread that was told to stop may still be on its way out
+    assert not left, "left behind by this test: " + "; ".join(sorted(left))
+
+
+@pytest.fixture
+def closed_recorders() -> Iterator[None]:
+    """Let a test use recorders of this process, and end them behind it."""
+    yield
+    close_all()

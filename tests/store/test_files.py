@@ -1,0 +1,155 @@
+"""Profiles that were there already: names, folders, and what is no profile."""
+
+import cProfile
+import os
+from pathlib import Path
+
+import pytest
+
+from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
+from flaskprof.store import CaptureQuery
+from flaskprof.store.files import FileStore
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make(name):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        profile = cProfile.Profile()
+        profile.runcall(sum, [1, 2])
+        profile.dump_stats(path)
+        return path
+
+    return make
+
+
+def titles(store):
+    return sorted(record.title for record in store.list(CaptureQuery()).records)
+
+
+def test_a_named_file_may_have_any_name(make):
+    assert titles(FileStore([make("stats.out")])) == ["stats.out"]
+
+
+def test_a_folder_stands_for_the_profiles_below_it(make, tmp_path):
+    make("one.prof")
+    make("deep/er/two.prof")
+    make("other.txt")
+    assert titles(FileStore([tmp_path])) == ["one.prof", "two.prof"]
+
+
+def test_a_file_that_is_named_twice_is_there_once(make, tmp_path, monkeypatch):
+    path = make("one.prof")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.prof").symlink_to(path)
+    store = FileStore([path, "one.prof", tmp_path / "link.prof", tmp_path])
+    assert titles(store) == ["one.prof"]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(make):
+    paths = [make("a/x/same.prof"), make("a/y/same.prof"), make("other.prof")]
+    assert titles(FileStore(paths)) == ["other.prof", "x/same.prof", "y/same.prof"]
+
+
+def test_a_name_that_is_no_valid_text_is_shown_with_marks(make):
+    path = os.fsdecode(b"caf\xe9.prof")
+    assert titles(FileStore([make(path)])) == ["caf\N{REPLACEMENT CHARACTER}.prof"]
+
+
+def test_the_id_of_an_unchanged_file_stays(make):
+    path = make("one.prof")
+    ids = {FileStore([path]).list(CaptureQuery()).records[0].id for _ in range(3)}
+    assert len(ids) == 1
+
+
+def test_files_that_changed_at_the_same_moment_have_ids_of_their_own(make, tmp_path):
+    for number in range(10):
+        os.utime(make(f"{number}.prof"), (1_700_000_000, 1_700_000_000))
+    records = FileStore([tmp_path]).list(CaptureQuery()).records
+    assert len({record.id for record in records}) == 10
+
+
+def test_a_file_from_before_the_epoch_is_shown(make):
+    path = make("old.prof")
+    os.utime(path, (-1, -1))
+    assert FileStore([path]).list(CaptureQuery()).records[0].started == 0
+
+
+def test_a_file_that_was_written_again_is_read_again(make):
+    path = make("one.prof")
+    store = FileStore([path])
+    (before,) = store.list(CaptureQuery()).records
+    profile = cProfile.Profile()
+    profile.runcall(lambda: [sum(range(number)) for number in range(1000)])
+    profile.dump_stats(path)
+    (after,) = store.list(CaptureQuery()).records
+    assert after.id == before.id
+    assert after.duration_seconds > before.duration_seconds
+    assert store.read(after.id, ".prof") == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [(b"", BadProfile), (b"no profile", BadProfile), (None, StoreError)],
+)
+def test_what_cannot_be_shown_is_refused_with_its_name(tmp_path, content, error):
+    path = tmp_path / "bad.prof"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(error) as caught:
+        FileStore([path])
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "data/hostile").glob("*.prof")), ids=str
+)
+def test_hostile_files_are_refused_or_shown_and_nothing_else(path):
+    try:
+        store = FileStore([path])
+    except BadProfile as error:
+        assert str(error).startswith(f"{path}: ")  # noqa: PT017  either outcome is right
+    else:
+        assert titles(store) == [path.name]
+
+
+def test_a_folder_without_profiles_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"there is no \*\.prof file in this folder"):
+        FileStore([tmp_path])
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.prof")
+    with pytest.raises(StoreError, match="is not a regular file"):
+        FileStore([tmp_path / "pipe.prof"])
+
+
+def test_a_file_in_a_folder_that_is_no_profile_says_so_and_harms_no_other(make, tmp_path):
+    make("good.prof")
+    (tmp_path / "bad.prof").write_bytes(b"no profile")
+    records = {
+        record.title: record for record in FileStore([tmp_path]).list(CaptureQuery()).records
+    }
+    assert records["good.prof"].notes == ()
+    (note,) = records["bad.prof"].notes
+    assert note.startswith("This file cannot be shown: ")
+
+
+def test_a_file_too_large_to_be_a_profile_is_refused_unread(tmp_path):
+    path = tmp_path / "large.prof"
+    with path.open("wb") as file:
+        file.truncate(10**12)  # a hole: takes no space
+    with pytest.raises(BadProfile, match="too large to be read"):
+        FileStore([path])
+
+
+def test_a_file_deleted_later_is_not_found(make):
+    path = make("one.prof")
+    store = FileStore([path])
+    (record,) = store.list(CaptureQuery()).records
+    path.unlink()
+    with pytest.raises(CaptureNotFound):
+        store.read(record.id, ".prof")
+    assert list(store.list(CaptureQuery()).records) == []

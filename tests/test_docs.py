@@ -1,0 +1,62 @@
+"""What the documentation says is what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+import pytest
+
+from checkout import ROOT
+from flaskprof.config import Settings, options
+
+DOCS = ROOT / "docs"
+
+
+def load_generator():
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load_generator()
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_generated_page_is_current(name):
+    written = (DOCS / name).read_text("utf-8")
+    assert written == generate.PAGES[name](), "run: make docs"
+
+
+def test_the_documented_defaults_can_be_given_and_change_nothing():
+    sections = generate.configuration().split("\n## ")[1:]
+    environ = {
+        re.match(r"`(\w+)`", section)[1]: default[1]
+        for section in sections
+        if (default := re.search(r"^- Default: `(.*)`\.$", section, re.MULTILINE))
+    }
+    assert len(environ) >= 10
+    assert Settings.load(environ=environ) == Settings()
+
+
+def test_every_setting_has_a_section():
+    sections = re.findall(r"^## `(\w+)`$", generate.configuration(), re.MULTILINE)
+    assert sections == [option.key for option in options()]
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
+)
+def test_links_within_the_repository_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
+)
+def test_settings_named_in_the_documentation_exist(path):
+    known = {option.key for option in options()} | {"FLASKPROF_PORT"}
+    named = set(re.findall(r"\bFLASKPROF_[A-Z_]*[A-Z]\b", path.read_text("utf-8")))
+    assert named <= known

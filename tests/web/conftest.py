@@ -1,0 +1,246 @@
+"""Real profiles of a real Flask request, a store in memory and the viewer over it."""
+
+import cProfile
+import json
+import marshal
+from collections.abc import Sequence
+from html.parser import HTMLParser
+
+import flask
+import pytest
+from werkzeug.test import Client
+
+from flaskprof.config import Settings
+from flaskprof.errors import CaptureNotFound
+from flaskprof.ids import new_capture_id
+from flaskprof.record import CaptureRecord
+from flaskprof.store import CapturePage, CaptureQuery
+from flaskprof.web.app import Viewer
+
+NOW = 1_800_000_000.0
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</title></style><img src=x onerror=alert(1)>",
+    "\"' onmouseover='alert(1)' x=\"",
+    "javascript:alert(1)//",
+    "{{ 7 * 7 }} {% raw %} ${7*7}",
+    "cod\u202etxt.exe\u2066\u2069",
+    "lone \udc80 surrogate",
+    "line\nbreak\x00\x1b[31m tab\t",
+    "שלום פונקציה",
+    "long_" + "x" * 10_000,
+    "/../../etc/passwd?a=b#c%2f%00",
+]
+
+
+class MemoryStore:
+    """A store of records and files that are given to it."""
+
+    def __init__(self):
+        self.records: dict[str, CaptureRecord] = {}
+        self.files: dict[tuple[str, str], bytes] = {}
+
+    def add(self, profile: bytes, *, started: float = NOW - 60, **fields) -> CaptureRecord:
+        fields = {"duration_seconds": 0.25, "method": "GET", "trigger": "header"} | fields
+        record = CaptureRecord(id=new_capture_id(started), started=started, **fields)
+        self.records[record.id] = record
+        self.files[record.id, ".prof"] = profile
+        return record
+
+    def list(self, query: CaptureQuery) -> CapturePage:
+        everything = sorted(self.records.values(), key=lambda r: r.id, reverse=True)
+        wanted = {"route": query.route, "method": query.method, "trigger": query.trigger}
+        found = [
+            record
+            for record in everything
+            if all(v is None or getattr(record, k) == v for k, v in wanted.items())
+        ]
+        return CapturePage(
+            records=found[query.offset :][: query.limit],
+            matching=len(found),
+            routes=_values(everything, "route"),
+            methods=_values(everything, "method"),
+            triggers=_values(everything, "trigger"),
+        )
+
+    def record(self, capture_id: str) -> CaptureRecord:
+        try:
+            return self.records[capture_id]
+        except KeyError:
+            raise CaptureNotFound(f"no capture {capture_id}") from None
+
+    def read(self, capture_id: str, suffix: str) -> bytes:
+        try:
+            return self.files[capture_id, suffix]
+        except KeyError:
+            raise CaptureNotFound(f"no {suffix} of capture {capture_id}") from None
+
+
+def _values(records: Sequence[CaptureRecord], name: str) -> list[str]:
+    return sorted({getattr(record, name) for record in records})
+
+
+class Document(HTMLParser):
+    """What a test wants to know of a page: tables, links, headings, tags and attributes."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.links: dict[str, str] = {}
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.text = ""
+        self._cell = self._link = None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self._cell = ""
+        elif tag == "a":
+            self._link = (dict(attrs).get("href"), "")
+
+    def handle_endtag(self, tag):
+        if tag in ("dt", "dd", "li", "p", "h1", "h2", "td", "th"):
+            self.text += " "
+        if tag in ("td", "th") and self._cell is not None:
+            self.rows[-1].append(" ".join(self._cell.split()))
+            self._cell = None
+        elif tag == "a" and self._link is not None:
+            self.links[" ".join(self._link[1].split())] = self._link[0]
+            self._link = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._cell is not None:
+            self._cell += data
+        if self._link is not None:
+            self._link = (self._link[0], self._link[1] + data)
+
+    def values(self, attribute: str) -> list[str]:
+        return [value for _, name, value in self.attributes if name == attribute]
+
+    def body(self) -> list[list[str]]:
+        """The rows of the tables without their heads."""
+        return [row for row in self.rows if row and row[0] not in ("Function", "Request")]
+
+    def column(self, name: str) -> list[str]:
+        head = next(row for row in self.rows if name in row)
+        return [row[head.index(name)] for row in self.body()]
+
+
+def to_prof(functions: dict) -> bytes:
+    """`.prof` bytes of pstats' dictionary."""
+    return marshal.dumps(functions)
+
+
+@pytest.fixture(scope="session")
+def flask_prof() -> bytes:
+    """The `.prof` of one real request: templates, JSON, a recursion, the standard library."""
+    app = flask.Flask("shop")
+
+    def fibonacci(n):
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+    def price(item):
+        return sum(fibonacci(n % 12) for n in range(item))
+
+    @app.get("/heavy-computation")
+    def heavy():
+        prices = sorted((price(item) for item in range(40)), key=lambda p: -p)
+        text = flask.render_template_string("{% for p in prices %}<p>{{ p }}</p>{% endfor %}",
+                                            prices=prices)  # fmt: skip
+        return flask.jsonify(text=text, sizes=json.loads(json.dumps(prices)))
+
+    client = app.test_client()
+    profile = cProfile.Profile()
+    profile.enable()
+    response = client.get("/heavy-computation")
+    profile.disable()
+    assert response.status_code == 200
+    profile.create_stats()
+    return to_prof(profile.stats)
+
+
+@pytest.fixture(scope="session")
+def hostile_prof() -> bytes:
+    """A profile whose files and functions have every hostile name."""
+    functions = {}
+    above = ("app.py", 1, "main")
+    functions[above] = (1, 1, 0.001, 1.0, {})
+    for number, name in enumerate(HOSTILE):
+        sums = (number + 1, number + 1, 0.01, 0.02)
+        functions[name, number, name] = (*sums, {above: sums})
+    return to_prof(functions)
+
+
+@pytest.fixture(scope="session")
+def hostile_names() -> list[str]:
+    return HOSTILE
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def capture(store, flask_prof):
+    """The one capture of a store, of a real request."""
+    return store.add(
+        flask_prof,
+        route="/heavy-computation",
+        endpoint="heavy",
+        status=200,
+        cpu_seconds=0.2,
+        engine="cprofile",
+        host="web-1",
+        pid=4242,
+        service="shop",
+        service_version="1.4",
+    )
+
+
+@pytest.fixture
+def settings():
+    return Settings()
+
+
+@pytest.fixture
+def viewer(store, settings):
+    return Viewer(store, settings=settings, clock=lambda: NOW)
+
+
+@pytest.fixture
+def client(viewer):
+    return Client(viewer)
+
+
+@pytest.fixture
+def see(client):
+    """Return a function that loads a page and parses it."""
+
+    def see(path, status=200, **options):
+        response = client.get(path, **options)
+        assert response.status_code == status, response.text
+        assert response.mimetype == "text/html"
+        return Document(response.text)
+
+    return see
+
+
+@pytest.fixture
+def ask(client):
+    """Return a function that loads a page as JSON."""
+
+    def ask(path, status=200):
+        response = client.get(path, headers={"Accept": "application/json"})
+        assert response.status_code == status, response.text
+        assert response.mimetype == "application/json"
+        return response.json
+
+    return ask

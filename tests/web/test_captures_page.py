@@ -1,0 +1,145 @@
+"""The list of captures."""
+
+import pytest
+
+from flaskprof.config import Settings
+from flaskprof.web.app import Viewer
+
+NOW = 1_800_000_000.0
+
+
+def test_captures_are_listed_newest_first_with_what_is_known_of_them(see, store):
+    store.add(b"", started=NOW - 7200, route="/old", status=404, duration_seconds=1.5)
+    store.add(
+        b"",
+        started=NOW - 60,
+        route="/new/<int:id>",
+        method="POST",
+        status=200,
+        duration_seconds=0.5,
+        cpu_seconds=0.25,
+        service="shop",
+        host="web-1",
+    )
+    page = see("/")
+    assert page.column("Request") == ["POST /new/<int:id>", "GET /old"]
+    assert page.column("Status") == ["200", "404"]
+    assert page.column("Wall time") == ["500 ms", "1.50 s"]
+    assert page.column("CPU") == ["250 ms", "\N{EN DASH}"]
+    assert page.column("Started") == [
+        "2027-01-15 07:59:00 1 min ago",
+        "2027-01-15 06:00:00 2 h ago",
+    ]
+    assert page.column("Service") == ["shop web-1", ""]
+    assert page.values("datetime") == ["2027-01-15T07:59:00.000Z", "2027-01-15T06:00:00.000Z"]
+    assert "0.25" in page.values("value")
+
+
+def test_each_capture_leads_to_its_page(see, ask, store):
+    record = store.add(b"", route="/cart")
+    assert see("/").links["GET /cart"] == f"/c/{record.id}"
+    assert ask("/")["captures"][0]["links"] == {
+        "page": f"/c/{record.id}",
+        "profile": f"/c/{record.id}.prof",
+        "record": f"/c/{record.id}.json",
+    }
+
+
+def test_a_title_stands_in_place_of_method_and_route(see, store):
+    store.add(b"", started=NOW - 2, route="")
+    store.add(b"", started=NOW - 1, title="load.prof", route="", method="")
+    assert see("/").column("Request") == ["load.prof", "GET (no route)"]
+
+
+@pytest.fixture
+def mixed(store):
+    for number in range(120):
+        store.add(
+            b"",
+            started=NOW - 1000 + number,
+            route=["/a", "/b", ""][number % 3],
+            method=["GET", "POST"][number % 2],
+            trigger=["header", "slow"][number % 5 == 0],
+        )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("query", "matching"),
+    [
+        ("", 120),
+        ("route=/a", 40),
+        ("route=(no+route)", 40),
+        ("method=POST", 60),
+        ("trigger=slow", 24),
+        ("route=/a&method=GET", 20),
+        ("route=/a&method=GET&trigger=slow", 4),
+        ("route=&method=&trigger=", 120),
+        ("route=/nothing", 0),
+    ],
+)
+def test_the_list_is_filtered_by_route_method_and_trigger(ask, see, mixed, query, matching):
+    data = ask(f"/?{query}")
+    assert data["matching"] == matching
+    assert len(data["captures"]) == min(matching, 50)
+    page = see(f"/?{query}")
+    shown = f"1\N{EN DASH}{min(matching, 50)} of {matching} captures"
+    assert (shown in page.text) if matching else ("No capture matches." in page.text)
+
+
+def test_the_chosen_filter_stays_chosen_even_if_nothing_has_that_value(see, mixed):
+    page = see("/?route=/nothing&method=POST")
+    html = [(name, value) for tag, name, value in page.attributes if tag == "option"]
+    chosen = [html[i - 1][1] for i, (name, _) in enumerate(html) if name == "selected"]
+    assert chosen == ["/nothing", "POST"]
+
+
+def test_pages_lead_from_one_to_the_next_and_back_with_the_filter_kept(see, ask, mixed):
+    first = see("/?method=GET")
+    assert "← Newer" not in first.links
+    assert first.links["Older →"] == "/?method=GET&page=2"
+    second = see(first.links["Older →"])
+    assert "51\N{EN DASH}60 of 60 captures" in second.text
+    assert "Older →" not in second.links
+    assert second.links["← Newer"] == "/?method=GET"
+    seen = ask("/")["captures"] + ask("/?page=2")["captures"] + ask("/?page=3")["captures"]
+    assert [row["id"] for row in seen] == sorted((r for r in mixed.records), reverse=True)
+    assert ask("/?page=2")["links"] == {"newer": "/", "older": "/?page=3"}
+
+
+def test_a_page_beyond_the_end_leads_back(see, mixed):
+    page = see("/?page=99")
+    assert "No capture matches." in page.text
+    assert page.links["Show all of them."] == "/"
+
+
+def test_an_empty_list_tells_what_to_send(see, client, store):
+    assert 'curl -i -H "X-Profile: 1" http://localhost:5000/' in see("/").text
+    mounted = see("/", base_url="http://127.0.0.1:8080/shop/flaskprof")
+    assert 'curl -i -H "X-Profile: 1" http://127.0.0.1:8080/shop/' in mounted.text
+    assert "flaskprof token" in mounted.text
+
+
+@pytest.mark.parametrize("host", ["evil.example; rm -rf ~", "$(reboot)", "a`b`", '"><script>'])
+def test_a_command_to_copy_never_holds_a_strange_host(viewer, host):
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "/flaskprof",
+        "PATH_INFO": "/",
+        "HTTP_HOST": host,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+    }
+    body = b"".join(viewer(environ, lambda status, headers: None)).decode()
+    assert host not in body
+    assert "rm -rf" not in body
+    assert "<script>" not in body
+
+
+def test_the_prefix_of_the_settings_is_taken_off_the_applications_address(store):
+    from werkzeug.test import Client
+
+    client = Client(Viewer(store, settings=Settings(prefix="/internal/profiles")))
+    text = client.get("/", base_url="http://localhost/internal/profiles").text
+    assert "http://localhost/</code>" in text

@@ -1,0 +1,102 @@
+"""Names, paths and routes of foreign files are shown and never obeyed."""
+
+import html
+import re
+
+import pytest
+
+from flaskprof.web.figures import visible
+
+EXECUTABLE = {"script", "iframe", "object", "embed", "base", "img", "style", "meta", "link"}
+
+
+def record_of(store, profile, names):
+    return store.add(
+        profile,
+        route=names[0],
+        method=names[2],
+        endpoint=names[1],
+        trigger=names[3],
+        engine=names[4],
+        host=names[5],
+        service=names[6],
+        service_version=names[7],
+        notes=tuple(names),
+        exactness=names[1],
+    )
+
+
+@pytest.fixture
+def hostile(store, hostile_prof, hostile_names):
+    """A capture in which every text is hostile, beside one for each hostile route."""
+    for name in hostile_names:
+        store.add(b"", route=name, method=name, trigger=name, title=name, host=name)
+    return record_of(store, hostile_prof, hostile_names)
+
+
+def paths(capture, ask):
+    rows = ask(f"/c/{capture.id}?rows=all")["table"]["rows"]
+    return ["/", f"/c/{capture.id}", *(row["link"] for row in rows)]
+
+
+def test_nothing_foreign_becomes_markup(see, ask, hostile, hostile_names):
+    for path in paths(hostile, ask):
+        page = see(path)
+        assert page.tags.count("script") == 1
+        assert page.tags.count("link") == 2
+        assert page.tags.count("meta") == 4
+        assert not EXECUTABLE - {"script", "link", "meta"} & set(page.tags)
+        names = {name for _, name, _ in page.attributes}
+        assert not {name for name in names if name.startswith("on") or name == "style"}
+        assert all(
+            value.startswith("/") or value == "#content" for value in page.values("href")
+        )
+        assert page.values("src") == [see("/").values("src")[0]]
+
+
+def test_every_name_is_shown_for_what_it_is(see, hostile, hostile_names):
+    page = see(f"/c/{hostile.id}")
+    shown = page.column("Function")
+    for name in hostile_names:
+        assert " ".join(visible(name).split()) in shown
+    assert set(see("/").column("Request")) >= {
+        " ".join(visible(name).split()) for name in hostile_names
+    }
+
+
+def test_names_stand_in_isolation_from_the_text_around_them(client, ask, hostile):
+    around = {}
+    for path in paths(hostile, ask):
+        text = client.get(path).text
+        around[path] = set(re.findall(r"<(\w+)[^>]*>\s*שלום", text))
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x08\x0b-\x1f]", text)
+    assert around["/"] == {"bdi", "option"}
+    assert around[f"/c/{hostile.id}"] == {"bdi"}
+    assert set().union(*around.values()) == {"bdi", "option", "title"}
+
+
+def test_foreign_text_comes_back_from_json_as_it_is(ask, client, hostile, hostile_names):
+    data = ask(f"/c/{hostile.id}?rows=all")
+    assert {row["name"] for row in data["table"]["rows"]} == {*hostile_names, "main"}
+    assert data["capture"]["notes"] == hostile_names
+    assert ask(f"/c/{hostile.id}.json") is not None
+    downloaded = client.get(f"/c/{hostile.id}.json").json
+    assert downloaded["notes"] == hostile_names
+
+
+@pytest.mark.parametrize("place", ["/{}", "/c/{}", "/?route={}", "/c/{}.prof", "/static/{}"])
+def test_hostile_requests_are_answered_in_peace(client, hostile_names, place):
+    for name in hostile_names:
+        quoted = "".join(f"%{byte:02x}" for byte in name.encode("utf-8", "surrogatepass"))
+        response = client.get(place.format(quoted))
+        assert response.status_code in (200, 404)
+        text = html.unescape(re.sub(r"<[^>]*>", "", response.text))
+        assert "<script>" not in response.text.replace('<script src="', "")
+        assert text
+
+
+def test_a_hostile_search_is_shown_in_its_field_only(see, hostile, hostile_names):
+    for name in hostile_names[:6]:
+        page = see(f"/c/{hostile.id}", query_string={"search": name})
+        assert ("input", "value", visible(name).strip()) in page.attributes
+        assert page.tags.count("script") == 1

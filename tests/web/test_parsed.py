@@ -1,0 +1,76 @@
+"""The cache of parsed profiles."""
+
+import marshal
+import threading
+
+import pytest
+
+from flaskprof.errors import BadProfile
+from flaskprof.web.parsed import ParsedProfiles
+
+
+def prof(name: str, functions: int = 1) -> bytes:
+    return marshal.dumps({(name, n, "f"): (1, 1, 0.5, 0.5, {}) for n in range(functions)})
+
+
+def test_the_same_bytes_are_parsed_once():
+    profiles = ParsedProfiles()
+    data = prof("a.py")
+    assert profiles.get(data) is profiles.get(bytearray(data))
+    assert len(profiles) == 1
+
+
+def test_other_bytes_are_another_profile():
+    profiles = ParsedProfiles()
+    assert profiles.get(prof("a.py")) != profiles.get(prof("b.py"))
+
+
+def test_what_was_used_longest_ago_makes_room():
+    profiles = ParsedProfiles(max_items=25)
+    a, b, c = (prof(name, 10) for name in "abc")
+    first = profiles.get(a)
+    second = profiles.get(b)
+    assert profiles.get(a) is first
+    profiles.get(c)
+    assert len(profiles) == 2
+    assert profiles.get(a) is first
+    assert profiles.get(b) is not second
+
+
+def test_a_profile_above_the_bound_is_kept_alone():
+    profiles = ParsedProfiles(max_items=25)
+    profiles.get(prof("small"))
+    large = profiles.get(prof("large", 100))
+    assert profiles.get(prof("large", 100)) is large
+    assert len(profiles) == 1
+
+
+def test_a_bad_profile_is_refused_each_time_and_not_kept():
+    profiles = ParsedProfiles()
+    for _ in range(2):
+        with pytest.raises(BadProfile):
+            profiles.get(b"no profile")
+    assert len(profiles) == 0
+
+
+def test_many_threads_may_ask_at_once():
+    profiles = ParsedProfiles(max_items=60)
+    files = [prof(str(n), 20) for n in range(6)]
+    wrong = []
+    start = threading.Barrier(4)
+
+    def look():
+        start.wait()
+        for turn in range(60):
+            number = turn % len(files)
+            graph = profiles.get(files[number])
+            if next(iter(graph.functions)).file != str(number):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(profiles) <= 3

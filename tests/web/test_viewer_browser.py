@@ -1,0 +1,251 @@
+"""Every page in a real browser: clean console, no violation of the CSP, no sideways scroll.
+
+The screenshots that it takes are left in ``artefacts/viewer``.
+"""
+
+import os
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+from werkzeug.serving import make_server
+
+from flaskprof.ids import new_capture_id
+from flaskprof.profiles.marshal_reader import read_profile
+from flaskprof.web.links import function_key
+from needs import needs_program
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "artefacts" / "viewer"
+AXE = "axe-core@4.10.3"
+
+SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = needs_program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve():
+    """Return a function that serves a viewer on loopback and returns its base URL."""
+    servers = []
+
+    def serve(viewer):
+        server = make_server("127.0.0.1", 0, viewer, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.port}"
+
+    yield serve
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def full_store(store, flask_prof, hostile_prof, hostile_names, capture):
+    """A store with a capture of each look, some with hostile routes."""
+    statuses = [200, 201, 302, 404, 500]
+    for number, name in enumerate(hostile_names):
+        store.add(
+            flask_prof,
+            started=capture.started - 100 * number**3,
+            duration_seconds=0.0004 * 4**number,
+            cpu_seconds=0.0001 * 4**number,
+            method=["GET", "POST", "DELETE"][number % 3],
+            route=name,
+            status=statuses[number % 5],
+            service="shop",
+            host="web-1",
+        )
+    store.add(
+        hostile_prof,
+        started=capture.started - 7,
+        route="/orders/<int:id>/items/<path:where>",
+        title="hostile",
+        exactness="sampled",
+        trigger="slow",
+        notes=("Another profiler was switched on while this one ran.", hostile_names[0]),
+        service=hostile_names[-2],
+        host=hostile_names[2],
+    )
+    return store
+
+
+@pytest.fixture
+def pages(full_store, capture, flask_prof):
+    """The path of each kind of page, by a name for its screenshot."""
+    graph = read_profile(flask_prof)
+    heavy = next(function for function in graph.functions if function.name == "fibonacci")
+    hostile = next(r for r in full_store.records.values() if r.title == "hostile")
+    bad = full_store.add(b"no profile", started=capture.started - 9, title="bad")
+    hostile_graph = read_profile(full_store.files[hostile.id, ".prof"])
+    long = next(f for f in hostile_graph.functions if f.name.startswith("long_"))
+    return {
+        "captures": "/",
+        "captures-none-match": "/?route=/nothing",
+        "capture": f"/c/{capture.id}?rows=30",
+        "capture-sorted-searched": f"/c/{capture.id}?sort=cumulative&search=json&rows=all",
+        "capture-hostile": f"/c/{hostile.id}",
+        "function": f"/c/{capture.id}/f/{function_key(heavy)}",
+        "function-hostile": f"/c/{hostile.id}/f/{function_key(long)}",
+        "being-written": f"/c/{new_capture_id(capture.started + 59)}",
+        "not-found": "/nothing",
+        "bad-profile": f"/c/{bad.id}",
+    }
+
+
+def faults(page):
+    """Collect what the console and the browser complain of while the page is used."""
+    found = []
+    page.on("console", lambda message: found.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("requestfailed", lambda request: found.append(f"failed: {request.url}"))
+    page.on("dialog", lambda dialog: (found.append("dialog"), dialog.dismiss()))
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_page_is_clean_and_fits_its_window(browser, serve, viewer, pages, size, scheme):
+    base = serve(viewer)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
+    for name, path in pages.items():
+        page = context.new_page()
+        found = faults(page)
+        response = page.goto(base + path)
+        page.screenshot(path=SHOTS / f"{name}-{size}-{scheme}.png", full_page=True)
+        width = page.evaluate("document.scrollingElement.scrollWidth")
+        # The browser notes each answer that is an error, which those pages are.
+        if response.status >= 400:
+            found = [fault for fault in found if "Failed to load resource" not in fault]
+        assert (name, found, width) == (name, [], SIZES[size]["width"])
+        page.close()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script of axe-core, which finds what shuts people out; fetched once by npm."""
+    place = ROOT / "artefacts" / "npm"
+    script = place / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm = needs_program("npm")
+        place.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]
+        done = subprocess.run([*command, place, AXE], capture_output=True, text=True)
+        if done.returncode != 0:
+            give_up = pytest.fail if os.environ.get("REQUIRE_TEST_PROGRAMS") else pytest.skip
+            give_up(f"npm could not fetch {AXE}: {done.stderr.strip()[-300:]}")
+    return script.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(browser, serve, viewer, pages, axe, scheme):
+    base = serve(viewer)
+    context = browser.new_context(viewport=SIZES["phone"], color_scheme=scheme)
+    page = context.new_page()
+    for name, path in pages.items():
+        page.goto(base + path)
+        page.evaluate(axe)
+        result = page.evaluate("axe.run()")
+        assert result["passes"]
+        serious = [
+            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
+            for violation in result["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert (name, serious) == (name, [])
+    context.close()
+
+
+def test_everything_works_without_javascript(browser, serve, viewer, full_store, capture):
+    base = serve(viewer)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(base)
+    page.select_option("select[name=route]", "/heavy-computation")
+    page.click("button:text('Filter')")
+    page.click("tbody th a")
+    assert page.url == f"{base}/c/{capture.id}"
+    page.click("thead a:text('Cumulative')")
+    assert page.inner_text("thead [aria-sort=descending]") == "Cumulative"
+    page.fill("input[type=search]", "fibonacci")
+    page.click("button:text('Search')")
+    assert page.locator("tbody tr").count() == 1
+    assert "sort=cumulative" in page.url
+    page.click("tbody th a")
+    assert page.inner_text("h1") == "fibonacci"
+    page.go_back()
+    assert "search=fibonacci" in page.url
+    with page.expect_download() as download:
+        page.click("text=Download .prof")
+    assert download.value.suggested_filename == f"{capture.id}.prof"
+    context.close()
+
+
+def test_a_waiting_page_turns_into_the_capture_by_itself(
+    browser, serve, store, viewer, capture
+):
+    base = serve(viewer)
+    young = new_capture_id(capture.started + 59)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{base}/c/{young}")
+    assert page.inner_text("h1") == "This capture is being written"
+    store.files[young, ".prof"] = store.files[capture.id, ".prof"]
+    store.records[young] = replace(capture, id=young)
+    page.wait_for_selector("h1:has-text('/heavy-computation')", timeout=20_000)
+    context.close()
+
+
+def test_the_keyboard_reaches_content_and_search_first(browser, serve, viewer, capture):
+    page = browser.new_page()
+    page.goto(f"{serve(viewer)}/c/{capture.id}")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "search"
+    page.keyboard.type("a/b")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**search=a%2Fb*")
+    page.close()
+
+
+def test_an_empty_viewer_tells_a_newcomer_what_to_send(browser, serve, viewer):
+    page = browser.new_page(viewport=SIZES["phone"])
+    found = faults(page)
+    page.goto(serve(viewer))
+    page.screenshot(path=SHOTS / "captures-empty-phone-light.png", full_page=True)
+    assert 'curl -i -H "X-Profile: 1"' in page.inner_text("main")
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 390
+    assert found == []
+    page.close()
