@@ -13,16 +13,19 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint docs bench wheel clean
+.PHONY: help run test test-next lint docs bench wheel clean
 
 help:  ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 run: $(VENV)/.installed-demo  ## run the demo shop with flaskprof in it: http://127.0.0.1:5000
 	$(BIN)/flaskprof demo $(ARGS)
 
 test: $(VENV)/.installed-test  ## run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)
+	tests/next.sh
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check
