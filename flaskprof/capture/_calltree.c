@@ -23,6 +23,8 @@
 #include <frameobject.h>
 #include <opcode.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <structmember.h>
 #include <time.h>
 
@@ -423,6 +425,33 @@ has_safe_repr(PyObject *object)
            type == &PyFunction_Type;
 }
 
+/* What a type or one of its bases has under that name, not bound to anything: a new
+   reference, or NULL with or without an exception set. */
+static PyObject *
+type_attribute(PyTypeObject *type, PyObject *name)
+{
+    PyObject *bases = type->tp_mro;
+    Py_ssize_t count = bases == NULL ? 0 : PyTuple_GET_SIZE(bases);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(bases, i);
+#if PY_VERSION_HEX >= 0x030c0000
+        PyObject *attributes = PyType_GetDict(base);
+#else
+        PyObject *attributes = Py_XNewRef(base->tp_dict);
+#endif
+        if (attributes == NULL) {
+            continue;
+        }
+        PyObject *found = PyDict_GetItemWithError(attributes, name);
+        Py_XINCREF(found);
+        Py_DECREF(attributes);
+        if (found != NULL || PyErr_Occurred()) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
 /* Fill in owner and name of a builtin, the name as cProfile gives it. False without
    memory, with an exception set. */
 static int
@@ -462,12 +491,13 @@ describe_builtin(Known *known, PyObject *callable)
     if (attribute_name == NULL) {
         return 0;
     }
-    PyObject *attribute = _PyType_Lookup(Py_TYPE(self), attribute_name);
+    PyObject *attribute = type_attribute(Py_TYPE(self), attribute_name);
     Py_DECREF(attribute_name);
     if (attribute != NULL && has_safe_repr(attribute)) {
-        known->owner = Py_NewRef(attribute);
+        known->owner = attribute;
         return 1;
     }
+    Py_XDECREF(attribute);
     PyErr_Clear();
     if (PyModule_Check(self) || PyType_Check(self) || PyCapsule_CheckExact(self)) {
         known->owner = Py_NewRef(callable);

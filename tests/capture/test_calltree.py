@@ -596,7 +596,8 @@ def test_references_and_memory_are_flat_over_thousands_of_captures():
     assert [sys.getrefcount(item) for item in watched] == before
     # The interpreter's free lists fill up meanwhile; a leak is one block a capture or more.
     assert sys.getallocatedblocks() - blocks < rounds / 10
-    assert resident_bytes() - resident < 2_000_000
+    # (A sanitizer keeps what was freed, to find uses of it.)
+    assert "FLASKPROF_SANITIZED" in os.environ or resident_bytes() - resident < 2_000_000
 
 
 def resident_bytes():
