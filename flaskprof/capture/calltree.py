@@ -121,6 +121,7 @@ class CallTreeEngine:
     """
 
     name = "calltree"
+    exactness = "exact"
 
     def __init__(self, *, clock: str = "auto", max_nodes: int = MAX_NODES) -> None:
         self._clock = clock

@@ -35,6 +35,7 @@ class PythonEngine:
     """Records with the standard library alone; see the module for how."""
 
     name = "python"
+    exactness = "exact"
 
     def start(self) -> Recording:
         """Return a recording; raises `EngineBusyError` if this thread has a profiler."""
