@@ -260,7 +260,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
     def data() -> Mapping[str, Any]:
         return {
             "capture": record_data(record, visit.links),
-            "profile": _profile_data(graph),
+            "profile": _profile_data(graph, is_sampled=is_sampled),
             "table": {
                 "sort_by": list(state.sort_by),
                 "search": state.search,
@@ -273,12 +273,12 @@ def capture(visit: Visit, capture_id: str) -> Page:
     return Page("capture.html", view, data)
 
 
-def _profile_data(graph: CallGraph) -> dict[str, Any]:
+def _profile_data(graph: CallGraph, *, is_sampled: bool) -> dict[str, Any]:
     return {
         "total_seconds": graph.total_seconds,
         "total_calls": graph.total_calls,
         "functions": len(graph.functions),
-        "is_sampled": graph.is_sampled,
+        "is_sampled": is_sampled,
     }
 
 
@@ -331,7 +331,7 @@ def function(visit: Visit, capture_id: str, key: str) -> Page:
     def data() -> Mapping[str, Any]:
         return {
             "capture": record_data(record, visit.links),
-            "profile": _profile_data(graph),
+            "profile": _profile_data(graph, is_sampled=is_sampled),
             "function": row_data(row, url=url(wanted)),
             "callers": [edge_data(edge, url=url(edge.function)) for edge in above],
             "callees": [edge_data(edge, url=url(edge.function)) for edge in below],
