@@ -21,7 +21,7 @@ from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
-from flaskprof.capture.engines import Recording
+from flaskprof.capture.engines import Engine, Recording
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
@@ -246,6 +246,7 @@ class CapturedExchange(Exchange):
         "_ask",
         "_base_url",
         "_cpu_seconds",
+        "_engine",
         "_id",
         "_recording",
         "_skip_text",
@@ -266,9 +267,10 @@ class CapturedExchange(Exchange):
         self._skip_text = ""
         self._started_unix = time.time()
         self._id = new_capture_id(self._started_unix)
+        self._engine: Engine | None = None
         self._recording: Recording | None = None
         try:
-            self._recording = recorder.record(ask)
+            self._engine, self._recording = recorder.record(ask)
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
         super().__init__(environ, start_response, recorder, name_route)
@@ -345,8 +347,9 @@ class CapturedExchange(Exchange):
             self._recorder.give_back()
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
-        recording, self._recording = self._recording, None
-        if recording is None or self._skip_text:
+        engine, recording = self._engine, self._recording
+        self._engine = self._recording = None
+        if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
         record = CaptureRecord(
@@ -359,7 +362,8 @@ class CapturedExchange(Exchange):
             endpoint=match.endpoint,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
-            engine=self._recorder.engine.name if self._recorder.engine else "",
+            engine=engine.name,
+            exactness=engine.exactness,
             host=socket.gethostname(),
             pid=os.getpid(),
             service=settings.service_name,
