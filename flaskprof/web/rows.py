@@ -265,13 +265,13 @@ def record_data(record: CaptureRecord, links: Links) -> dict[str, Any]:
     return {**asdict(record), "links": addresses}
 
 
-def profile_data(graph: CallGraph) -> dict[str, Any]:
+def profile_data(graph: CallGraph, *, is_sampled: bool) -> dict[str, Any]:
     """Return what a profile says as a whole."""
     return {
         "total_seconds": graph.total_seconds,
         "total_calls": graph.total_calls,
         "functions": len(graph.functions),
-        "is_sampled": graph.is_sampled,
+        "is_sampled": is_sampled,
     }
 
 

@@ -95,7 +95,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
     def data() -> Mapping[str, Any]:
         return {
             "capture": record_data(record, visit.links),
-            "profile": profile_data(graph),
+            "profile": profile_data(graph, is_sampled=view.summary.is_sampled),
             "table": {
                 "sort_by": list(state.sort_by),
                 "search": state.search,
