@@ -33,10 +33,10 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 	    tests/capture/test_calltree.py $(ARGS)
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
-	tests/sanitize $(BIN)/python $(ARGS)
+	tests/sanitize.sh $(BIN)/python $(ARGS)
 
 test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)
-	tests/next
+	tests/next.sh
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check
@@ -48,6 +48,7 @@ docs: $(VENV)/.installed-demo  ## write anew what is generated in docs/
 
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+	$(BIN)/python benchmarks/engine.py
 
 wheel: $(VENV)/.installed-test  ## build sdist and wheel into dist/
 	$(BIN)/python -m build

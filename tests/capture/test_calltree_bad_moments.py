@@ -290,7 +290,8 @@ def deep_python(depth=0):
 
 def deep_c(depth=0):
     try:
-        return max(deep_c, deep_c, key=lambda f: 0) and max([depth + 1], key=deep_c) and reached(depth)
+        max([depth + 1], key=deep_c)
+        return reached(depth)
     except RecursionError:
         return reached(depth)
 
