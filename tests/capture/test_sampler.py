@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_each_function_gets_its_time_as_closely_as_the_samples_lie(watcher):
     moments = [(recording.ons[0],) * 2, *recording.moments, (recording.ons[-1],) * 2]
     uncertain = sum(
         later[1] - earlier[0]
-        for earlier, later in zip(moments, moments[1:], strict=False)
+        for earlier, later in pairwise(moments)
         if any(earlier[0] <= change <= later[1] for change in changes)
     )
     assert len(recording.moments) == sum(tree.calls) > 0

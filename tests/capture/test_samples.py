@@ -14,7 +14,7 @@ def codes_of(names, file="/srv/app.py"):
     space = {}
     for name, line in lines.items():
         source = "\n" * (line - 1) + f"def {name}(): pass"
-        exec(compile(source, file, "exec"), space)  # noqa: S102
+        exec(compile(source, file, "exec"), space)
     return {name: space[name].__code__ for name in names}
 
 
