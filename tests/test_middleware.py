@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import time
+import types
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -230,10 +232,11 @@ def test_a_response_is_what_it_was_without(app, method, wrap):
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.__name__)
-def test_a_captured_response_differs_in_our_headers_alone(app, wrap):
+@pytest.mark.parametrize("ask", ["1", "sample"])
+def test_a_captured_response_differs_in_our_headers_alone(app, ask, wrap):
     bare_log, log = [], []
     bare = exchange(lambda e, s: app(e, s, bare_log), environ_for())
-    wrapped = exchange(wrap(lambda e, s: app(e, s, log)), environ_for(HTTP_X_PROFILE="1"))
+    wrapped = exchange(wrap(lambda e, s: app(e, s, log)), environ_for(HTTP_X_PROFILE=ask))
     for status, headers, _ in wrapped["starts"]:
         names = [name for name, _ in headers]
         assert names[-2:] == ["X-Profile-Id", "X-Profile-Url"], status
@@ -405,6 +408,51 @@ def test_the_metadata_says_what_is_known_of_the_request(wrap, directory):
     assert (record.service, record.service_version) == ("shop", "7")
     assert record.duration_seconds >= record.cpu_seconds >= 0
     assert record.notes == ()
+
+
+def busy(environ, start_response):
+    start_response("200 OK", [])
+    end = time.perf_counter() + 0.1
+    while time.perf_counter() < end:
+        pass
+    return []
+
+
+def test_a_sampled_request_is_recorded_by_the_engine_that_samples(wrap, directory):
+    app = wrap(busy)
+    deadline = time.monotonic() + 20
+    names = set()
+    while "busy" not in names:  # when a sample is taken is up to the system
+        assert time.monotonic() < deadline
+        seen = exchange(app, environ_for(HTTP_X_PROFILE="sample"))
+        capture_id = dict(seen["starts"][0][1])["X-Profile-Id"]
+        graph = stored_graph(directory, capture_id)
+        names = {function.name for function in graph.functions}
+    record = recorder_of(directory).store.record(capture_id)
+    assert (record.engine, record.exactness, record.trigger) == ("sampler", "sampled", "header")
+    assert any("builtins are not seen" in note for note in record.notes)
+    assert graph.is_sampled
+    assert names == {"busy"}
+    assert 0.1 <= round(graph.total_seconds, 9) <= record.duration_seconds
+
+
+def test_sampling_needs_no_other_engine(wrap, directory, monkeypatch):
+    monkeypatch.setattr("flaskprof.capture.recorder.choose_engine", lambda *_: (None, "none"))
+    app = wrap(lambda e, s: a_list(e, s, []))
+    assert skipped(exchange(app, environ_for(HTTP_X_PROFILE="1"))) == (
+        "no engine works on this interpreter"
+    )
+    assert skipped(exchange(app, environ_for(HTTP_X_PROFILE="sample"))) is None
+
+
+def test_sampling_that_is_not_to_be_had_says_why(wrap, monkeypatch):
+    uwsgi = types.SimpleNamespace(version=b"2.0.26", opt={})
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    app = wrap(lambda e, s: a_list(e, s, []))
+    seen = exchange(app, environ_for(HTTP_X_PROFILE="sample"))
+    assert skipped(seen).startswith("uWSGI was started without --enable-threads")
+    assert seen["chunks"] == [b"one", b"two"]
+    assert skipped(exchange(app, environ_for(HTTP_X_PROFILE="1"))) is None
 
 
 @pytest.mark.parametrize("place", ["begin", "end", "headers"])

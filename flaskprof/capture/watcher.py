@@ -14,16 +14,16 @@ from __future__ import annotations
 import random
 import re
 import sys
-from time import thread_time
+from time import perf_counter, thread_time
 from typing import Any, Protocol
 
 from flaskprof import log
 from flaskprof.capture.native import Signal, original, start_thread
 from flaskprof.metrics.instruments import Metrics
 
-__all__ = ["NoWatcherError", "Target", "Watcher", "pause_seconds", "why_no_watcher"]
+__all__ = ["NoWatcherError", "Target", "Watcher", "next_round", "why_no_watcher"]
 
-_LOOKS_PER_SECOND = 100
+_PACE_SECONDS = 0.01
 _MOST_OF_A_CPU = 0.05
 
 
@@ -80,7 +80,7 @@ class Watcher:
             raise NoWatcherError(f"the watcher's thread cannot be started: {error}") from None
 
     def watch(self, target: Target) -> None:
-        """Look at `target` from now on; the first look comes within one pause."""
+        """Look at `target` from now on."""
         self._targets[target] = None
         # Either this is seen here, or the watcher sees the target before it parks.
         if self._is_parked:
@@ -90,30 +90,33 @@ class Watcher:
         """Look at `target` no more; one last look may still be under way."""
         self._targets.pop(target, None)
 
-    def close(self, timeout_seconds: float) -> None:
-        """End the thread, waiting for at most `timeout_seconds`."""
+    def close(self, timeout_seconds: float) -> bool:
+        """End the thread; false if that took longer than `timeout_seconds`. Call it once."""
         self._is_closing = True
         self._wake.set()
-        if self._is_started.locked():
-            self._ended.wait(timeout_seconds)
+        return not self._is_started.locked() or self._ended.wait(timeout_seconds)
 
     def _run(self) -> None:
         try:
+            due = 0.0
             while not self._is_closing:
-                if self._targets:
-                    self._wake.wait(pause_seconds(self._round()))
+                if not self._targets:
+                    due = self._park()
                 else:
-                    self._park()
+                    busy_seconds = self._round()
+                    due = next_round(due, perf_counter(), busy_seconds)
+                self._wake.wait(max(0.0, due - perf_counter()))
         finally:
             self._ended.set()
 
-    def _park(self) -> None:
+    def _park(self) -> float:
+        """Wait until there is something to look at; return when to do so."""
         self._is_parked = True
         if not self._targets and not self._is_closing:
             self._wake.wait()
         self._is_parked = False
         # Not at once: what has just begun would always be seen at its beginning.
-        self._wake.wait(random.random() / _LOOKS_PER_SECOND)  # noqa: S311  no secret
+        return perf_counter() + random.random() * _PACE_SECONDS  # noqa: S311  no secret
 
     def _round(self) -> float:
         """Look at every target once; return the seconds of processor time that this took."""
@@ -128,14 +131,17 @@ class Watcher:
         return thread_time() - started
 
 
-def pause_seconds(busy_seconds: float) -> float:
-    """Return how long to pause after a round that took so much processor time.
+def next_round(due: float, now: float, busy_seconds: float) -> float:
+    """Return when to look again after a round that was due at `due` and ended at `now`.
 
-    Pauses vary around a hundredth of a second, so that work which repeats at the same pace
-    is not always met at the same place.
+    `busy_seconds` is the processor time of that round; all are seconds of one clock. The
+    pace varies around a hundredth of a second, so that work which repeats at the same pace
+    is not always met at the same place. A round that had to wait for the interpreter is
+    made up for in part.
     """
-    pause = random.uniform(0.5, 1.5) / _LOOKS_PER_SECOND  # noqa: S311  no secret
-    return max(pause, busy_seconds * (1 / _MOST_OF_A_CPU - 1))
+    pace = random.uniform(0.5, 1.5) * _PACE_SECONDS  # noqa: S311  no secret
+    rest = busy_seconds * (1 / _MOST_OF_A_CPU - 1)
+    return max(due + pace, now + pace / 2, now + rest)
 
 
 _OFF = frozenset({"0", "false", "no", "off"})

@@ -55,12 +55,13 @@ def test_notes_are_shown(see, store, flask_prof):
     assert "The profiler was taken <away>." in see(f"/c/{record.id}").text
 
 
-def test_a_sampled_profile_says_so_and_shows_no_time_per_call(see, store, flask_prof):
+def test_a_sampled_profile_says_so_and_shows_no_time_per_call(see, ask, store, flask_prof):
     record = store.add(flask_prof, exactness="sampled")
     page = see(f"/c/{record.id}")
     assert "sampled: times are estimates, calls are counts of samples" in page.text
     assert "exact: every call counted" not in page.text
     assert "Self ÷ calls" not in page.text
+    assert ask(f"/c/{record.id}")["profile"]["is_sampled"] is True
 
 
 def test_a_file_that_calls_itself_sampled_is_believed(see, ask, store):
