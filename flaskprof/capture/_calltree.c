@@ -210,12 +210,11 @@ struct Recording {
     Known *known;
     uint32_t *known_table; /* places in `known`, plus one; zero is free */
     uint32_t known_used, known_size;
-    uint32_t more_function;
     /* life */
     Thread *thread; /* where it runs or is parked; NULL while it is off */
     const void *greenlet; /* an identity, never followed */
     const char *lost;     /* why there is no profile */
-    int is_holding, is_stopped, is_taken, has_threads, is_mixed;
+    int is_holding, is_stopped, is_taken, is_full, has_threads, is_mixed;
     unsigned long epoch, forks;
     uint64_t orphans; /* returns that had lost their call */
     int64_t cpu_ns, cpu_start;
@@ -228,8 +227,8 @@ struct Recording {
 struct Thread {
     Recording *running;
     Recording *parked; /* recordings of greenlets that are switched out */
-    PyObject *previous_trace;
-    int is_following;
+    PyObject *previous_trace; /* the greenlet trace function that ours replaced */
+    int is_in_hook;
 };
 
 static const char more_key = 0;
@@ -552,14 +551,30 @@ lose(Recording *r, const char *reason)
     }
 }
 
+static PyMethodDef recording_methods[5];
+
+/* Calls of off() and the like, which results leave out. */
+static int
+is_own_method(const void *key)
+{
+    const PyMethodDef *definition = key;
+    for (const PyMethodDef *own = recording_methods; own->ml_name != NULL; own++) {
+        if (own == definition) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static Node *
 make_child(Recording *r, const void *key, PyObject *callable)
 {
     Node *parent = r->current;
-    if (r->nodes >= r->max_nodes) {
+    if (r->nodes >= r->max_nodes && !is_own_method(key)) {
         /* One "(more)" a node holds the calls that no longer get nodes of their own. */
         key = &more_key;
         callable = NULL;
+        r->is_full = 1;
         Node *more = find_child(parent, key);
         if (more != NULL) {
             return more;
@@ -588,7 +603,7 @@ enter_new(Recording *r, const void *key, PyObject *callable)
     Node *parent = r->current;
     if (parent->key == &more_key) {
         r->more_depth++;
-        parent->calls++;
+        parent->calls += !is_own_method(key);
         return NULL;
     }
     Node *node = find_child(parent, key);
@@ -1051,9 +1066,12 @@ on_switch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     if (count == 2 && PyTuple_Check(args[1]) && PyTuple_GET_SIZE(args[1]) == 2) {
         follow_switch(thread, PyTuple_GET_ITEM(args[1], 1));
     }
-    if (thread->previous_trace != NULL) {
+    /* A function that took our place may call ours from within, and be what we call. */
+    if (thread->previous_trace != NULL && !thread->is_in_hook) {
         PyObject *previous = Py_NewRef(thread->previous_trace);
+        thread->is_in_hook = 1;
         PyObject *result = PyObject_Vectorcall(previous, args, (size_t)count, NULL);
+        thread->is_in_hook = 0;
         Py_DECREF(previous);
         return result;
     }
@@ -1074,6 +1092,16 @@ greenlet_module(void)
     return PyImport_GetModule(name);
 }
 
+static void
+lose_followed(Recording *r)
+{
+    for (; r != NULL; r = r->next) {
+        if (r->greenlet != NULL) {
+            lose(r, "another greenlet trace function took the place of ours");
+        }
+    }
+}
+
 /* Say which greenlet is recorded, and follow its switches. False with an exception set. */
 static int
 start_following(Recording *r, Thread *thread)
@@ -1083,23 +1111,30 @@ start_following(Recording *r, Thread *thread)
     if (module == NULL) {
         return !PyErr_Occurred();
     }
+    int is_fine = 0;
     PyObject *current = PyObject_CallMethod(module, "getcurrent", NULL);
-    if (current != NULL && !thread->is_following) {
-        PyObject *previous = PyObject_CallMethod(module, "settrace", "O", greenlet_hook);
-        if (previous != NULL) {
-            Py_XSETREF(thread->previous_trace, Py_IsNone(previous) ? NULL : Py_NewRef(previous));
-            thread->is_following = 1;
-            Py_DECREF(previous);
+    PyObject *trace = current == NULL ? NULL : PyObject_CallMethod(module, "gettrace", NULL);
+    if (trace == greenlet_hook) {
+        is_fine = 1;
+    }
+    else if (trace != NULL) {
+        /* Switches of whatever is recorded already were missed. */
+        lose_followed(thread->running);
+        lose_followed(thread->parked);
+        PyObject *result = PyObject_CallMethod(module, "settrace", "O", greenlet_hook);
+        if (result != NULL) {
+            Py_XSETREF(thread->previous_trace, Py_IsNone(trace) ? NULL : Py_NewRef(trace));
+            Py_DECREF(result);
+            is_fine = 1;
         }
     }
-    Py_DECREF(module);
-    if (current == NULL || !thread->is_following) {
-        Py_XDECREF(current);
-        return 0;
+    if (is_fine) {
+        r->greenlet = current; /* the caller itself; only its identity is kept */
     }
-    r->greenlet = current;
-    Py_DECREF(current); /* it is the greenlet that calls us; only its identity is kept */
-    return 1;
+    Py_XDECREF(current);
+    Py_XDECREF(trace);
+    Py_DECREF(module);
+    return is_fine;
 }
 
 /* Put back the trace function that was there, if no recording of the thread needs ours. */
@@ -1132,7 +1167,6 @@ stop_following(Recording *r, Thread *thread)
         PyObject *previous =
             thread->previous_trace != NULL ? thread->previous_trace : Py_NewRef(Py_None);
         thread->previous_trace = NULL;
-        thread->is_following = 0;
         PyObject *result = PyObject_CallMethod(module, "settrace", "O", previous);
         is_fine = result != NULL;
         Py_XDECREF(result);
@@ -1144,20 +1178,6 @@ stop_following(Recording *r, Thread *thread)
 }
 
 /* ---- a thread and its recordings ---------------------------------------------------- */
-
-static PyMethodDef recording_methods[5];
-
-static int
-is_own_method(const void *key)
-{
-    const PyMethodDef *definition = key;
-    for (const PyMethodDef *own = recording_methods; own->ml_name != NULL; own++) {
-        if (own == definition) {
-            return 1;
-        }
-    }
-    return 0;
-}
 
 static void
 forget_thread(PyObject *capsule)
@@ -1550,7 +1570,7 @@ static PyObject *
 recording_get_is_full(PyObject *self, void *Py_UNUSED(closure))
 {
     const Recording *r = (Recording *)self;
-    return PyBool_FromLong(r->nodes > r->max_nodes);
+    return PyBool_FromLong(r->is_full);
 }
 
 static PyObject *

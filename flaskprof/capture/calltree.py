@@ -104,7 +104,7 @@ class CallTreeRecording(_calltree.Recording):
         cost = recording_cost(self.clock)
         return Facts(
             clock=self.clock,
-            nodes=self.nodes,
+            nodes=len(tree),
             is_full=self.is_full,
             events=2 * (python_calls + builtin_calls),
             cost=cost,
