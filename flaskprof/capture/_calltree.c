@@ -192,6 +192,14 @@ typedef struct {
     PyObject *name;  /* NULL: the owner's code or repr */
 } Known;
 
+/* A call that waits for what is recorded elsewhere. */
+typedef struct Hold Hold;
+struct Hold {
+    Hold *previous;
+    Node *current, *base; /* as they were */
+    uint32_t more_depth;
+};
+
 typedef struct Recording Recording;
 typedef struct Thread Thread;
 
@@ -201,9 +209,11 @@ struct Recording {
     Node *current;
     int64_t last; /* ticks at the last event */
     Recording *next;
+    Node *base; /* what calls the first functions of a segment: the root, or who holds */
     int has_tsc;
     uint32_t more_depth; /* open calls inside the "(more)" node that is current */
     Node root;
+    Hold *hold;
     /* memory */
     Chunk *chunks;
     uint32_t nodes, max_nodes;
@@ -380,7 +390,7 @@ free_tree(Recording *r)
 {
     PyMem_RawFree(r->root.table);
     memset(&r->root, 0, sizeof r->root);
-    r->current = &r->root;
+    r->current = r->base = &r->root;
     r->more_depth = 0;
     Chunk *chunk = r->chunks;
     r->chunks = NULL;
@@ -551,7 +561,7 @@ lose(Recording *r, const char *reason)
     }
 }
 
-static PyMethodDef recording_methods[5];
+static PyMethodDef recording_methods[7];
 
 /* Calls of off() and the like, which results leave out. */
 static int
@@ -602,8 +612,10 @@ enter_new(Recording *r, const void *key, PyObject *callable)
 {
     Node *parent = r->current;
     if (parent->key == &more_key) {
-        r->more_depth++;
-        parent->calls += !is_own_method(key);
+        if (!is_own_method(key)) {
+            r->more_depth++;
+            parent->calls++;
+        }
         return NULL;
     }
     Node *node = find_child(parent, key);
@@ -637,22 +649,25 @@ enter(Recording *r, const void *key, PyObject *callable)
     r->current = node;
 }
 
-/* A return whose call is not the one that runs. At the root it belongs to a call that was
-   made before the recording was switched on; inside "(more)" no keys are kept; else an
-   event in between was lost (another tool raised in its callback, say), and the call is
-   looked for further up. */
+/* A return whose call is not the one that runs. At the base it belongs to a call that was
+   made before the recording was switched on, as that of on() or resume() does anywhere;
+   inside "(more)" no keys are kept; else an event in between was lost (another tool raised
+   in its callback, say), and the call is looked for further up. */
 static Py_NO_INLINE void
 leave_other(Recording *r, const void *key, int64_t t)
 {
     Node *current = r->current;
-    if (current == &r->root || r->lost != NULL) {
+    if (r->lost != NULL || is_own_method(key)) {
+        return;
+    }
+    if (current->key == &more_key && r->more_depth > 0) {
+        r->more_depth--;
+        return;
+    }
+    if (current == r->base) {
         return;
     }
     if (current->key == &more_key) {
-        if (r->more_depth > 0) {
-            r->more_depth--;
-            return;
-        }
         current->self += t - r->last;
         r->last = t;
         r->current = current->parent;
@@ -660,7 +675,7 @@ leave_other(Recording *r, const void *key, int64_t t)
     }
     r->orphans++;
     Node *node = current->parent;
-    for (int i = 0; i < MAX_SKIPPED && node != &r->root; i++, node = node->parent) {
+    for (int i = 0; i < MAX_SKIPPED && node != r->base; i++, node = node->parent) {
         if (node->key == key) {
             current->self += t - r->last;
             r->last = t;
@@ -675,7 +690,7 @@ leave(Recording *r, const void *key)
 {
     int64_t t = now(r);
     Node *node = r->current;
-    if (node->key != key) {
+    if (node->key != key || node == r->base) {
         leave_other(r, key, t);
         return;
     }
@@ -1243,9 +1258,10 @@ detach(Recording *r)
     }
     int64_t t = now(r);
     r->current->self += t - r->last;
+    r->last = t;
     /* Calls that are still open have been counted when they were made, as cProfile counts
        them when it is disabled. */
-    r->current = &r->root;
+    r->current = r->base;
     r->more_depth = 0;
     if (unlink_from(&thread->running, r)) {
         if (thread == here) {
@@ -1305,7 +1321,53 @@ attach(Recording *r)
         lose(r, "the greenlet could not be followed");
     }
     r->cpu_start = thread_cpu_ns();
-    r->last = now(r);
+    int64_t t = now(r);
+    if (r->base != &r->root) {
+        r->base->self += t - r->last; /* it was waiting for us */
+    }
+    r->last = t;
+}
+
+/* Detach, but leave the calls open; what is recorded until resume() is called by `code`,
+   which is entered now. Return whether anything was recorded here. */
+static int
+hold(Recording *r, PyObject *code)
+{
+    if (r->thread == NULL || r->thread != here || r->lost != NULL) {
+        return 0;
+    }
+    Hold *hold = PyMem_RawMalloc(sizeof(Hold));
+    if (hold == NULL) {
+        lose(r, "out of memory while recording");
+        return 0;
+    }
+    if (is_own_method(r->current->key)) {
+        leave(r, r->current->key); /* the call of hold() itself */
+    }
+    *hold = (Hold){r->hold, r->current, r->base, r->more_depth};
+    r->hold = hold;
+    enter(r, code, code);
+    r->base = r->current;
+    r->more_depth = 0;
+    detach(r);
+    return 1;
+}
+
+/* Go back to where the innermost hold() was made. */
+static void
+drop_hold(Recording *r)
+{
+    Hold *hold = r->hold;
+    r->is_mixed |= r->thread != NULL;
+    detach(r);
+    int64_t t = now(r);
+    r->base->self += t - r->last;
+    r->last = t;
+    r->current = hold->current;
+    r->base = hold->base;
+    r->more_depth = hold->more_depth;
+    r->hold = hold->previous;
+    PyMem_RawFree(hold);
 }
 
 static void
@@ -1316,6 +1378,9 @@ stop(Recording *r)
     }
     detach(r);
     r->is_stopped = 1;
+    while (r->hold != NULL) {
+        drop_hold(r);
+    }
     if (r->forks != forks) {
         lose(r, "the process forked while it was recorded");
     }
@@ -1467,7 +1532,7 @@ recording_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     if (r == NULL) {
         return NULL;
     }
-    r->current = &r->root;
+    r->current = r->base = &r->root;
     r->max_nodes = max_nodes;
     r->has_tsc = is_auto && has_tsc;
     r->epoch = epoch;
@@ -1503,6 +1568,27 @@ static PyObject *
 recording_off(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     detach((Recording *)self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+recording_hold(PyObject *self, PyObject *code)
+{
+    if (!PyCode_Check(code)) {
+        PyErr_SetString(PyExc_TypeError, "hold() takes a code object");
+        return NULL;
+    }
+    return PyBool_FromLong(hold((Recording *)self, code));
+}
+
+static PyObject *
+recording_resume(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    Recording *r = (Recording *)self;
+    if (r->hold != NULL) {
+        drop_hold(r);
+        attach(r);
+    }
     Py_RETURN_NONE;
 }
 
@@ -1544,11 +1630,17 @@ recording_take(PyObject *self, PyObject *Py_UNUSED(unused))
     return result;
 }
 
-static PyMethodDef recording_methods[5] = {
+static PyMethodDef recording_methods[7] = {
     {"on", recording_on, METH_NOARGS,
      "Record the calling thread, in gevent the calling greenlet, from here on. Never raises."},
     {"off", recording_off, METH_NOARGS,
      "Stop recording, on whichever thread it was switched on. Never raises."},
+    {"hold", recording_hold, METH_O,
+     "Stop recording, but leave the calls open; what is recorded until resume() is called\n"
+     "by this code object, whose call takes the time until then. Returns whether it was on\n"
+     "in this thread; else nothing is held."},
+    {"resume", recording_resume, METH_NOARGS,
+     "Go on where hold() left off, in the function that called it. Never raises."},
     {"stop", recording_stop, METH_NOARGS,
      "Let go of the interpreter's events; no more is recorded. Never raises."},
     {"take", recording_take, METH_NOARGS,

@@ -14,6 +14,7 @@ from flaskprof.capture import _calltree
 from flaskprof.capture.assemble import assemble
 from flaskprof.capture.cost import Cost, recording_cost
 from flaskprof.capture.engines import EngineBusyError, RecordingLostError
+from flaskprof.capture.notes import MIXED, STARTED_THREADS
 from flaskprof.profiles.model import CallTree
 
 __all__ = ["CallTreeEngine", "CallTreeRecording", "Facts"]
@@ -51,6 +52,11 @@ class CallTreeRecording(_calltree.Recording):
     notes: list[str]
     facts: Facts | None = None
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the recorded threads while it was on."""
+        return self.cpu_ns / 1e9
+
     def stop(self) -> None:
         """Let go of the interpreter's events and say what limits the profile."""
         super().stop()
@@ -78,14 +84,9 @@ class CallTreeRecording(_calltree.Recording):
                 "ones are summed up as (more)."
             )
         if self.has_threads:
-            limits.append(
-                "The request started threads: what ran in them is not in the profile."
-            )
+            limits.append(STARTED_THREADS)
         if self.is_mixed:
-            limits.append(
-                "Two threads worked on the request at the same time: only one of them is in "
-                "the profile."
-            )
+            limits.append(MIXED)
         if self.orphans:
             limits.append(
                 f"{self.orphans} returns came without their call, since another tool broke "
@@ -109,7 +110,7 @@ class CallTreeRecording(_calltree.Recording):
             events=2 * (python_calls + builtin_calls),
             cost=cost,
             overhead_seconds=cost.of(python_calls, builtin_calls) if cost else None,
-            cpu_seconds=self.cpu_ns / 1e9,
+            cpu_seconds=self.cpu_seconds,
         )
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from flaskprof import log
@@ -123,7 +124,8 @@ class Spool:
                 return "dropped"
             self._full_since = None
             files = {".prof": write_profile(call_graph(recording.finish()))}
-            self._sink.save(record, files)
+            notes = (*record.notes, *recording.notes)
+            self._sink.save(replace(record, notes=notes), files)
         except Exception as error:  # noqa: BLE001  one capture lost; the next may be written
             self._metrics.count_failure("spool")
             log.once(f"spool {type(error).__name__}", "a capture was not written: %s", error)
