@@ -19,10 +19,12 @@ _NONE = Sums(0, 0, 0.0, 0.0)
 class Waiting:
     """A call of `function` that took `seconds` and was itself not recorded.
 
-    `stack` are the recorded functions that were under way, its caller first.
+    `holder` is who waited in its stead and was recorded as if that were its own time;
+    `stack` are the recorded functions that were under way, the caller first.
     """
 
     function: Function
+    holder: Function
     stack: Sequence[Function]
     seconds: float
 
@@ -41,6 +43,7 @@ def graft(graph: CallGraph, part: CallGraph, waiting: Waiting) -> CallGraph:
     caller = waiting.stack[0] if waiting.stack else None
     under_way = set(waiting.stack)
     edges = set(zip(waiting.stack[1:], waiting.stack, strict=False))
+    into.take(waiting.holder, waiting.seconds)
     call = Sums(1, 1, max(0.0, waiting.seconds - part.total_seconds), waiting.seconds)
     into.add(callee, _recursive(call) if callee in under_way else call)
     under_way.add(callee)
@@ -71,6 +74,17 @@ class _Sums:
 
     def add(self, function: Function, sums: Sums) -> None:
         self._totals[function] = _plus(self._totals.get(function, _NONE), sums)
+
+    def take(self, function: Function, seconds: float) -> None:
+        """Take own time away from a function, and from the edge that has it."""
+        if function not in self._totals:
+            return
+        spent = Sums(0, 0, -seconds, 0.0)
+        self.add(function, spent)
+        callers = self._callers.get(function)
+        if callers:
+            caller = max(callers, key=lambda caller: callers[caller].self_seconds)
+            self.add_edge(caller, function, spent)
 
     def add_edge(self, caller: Function, callee: Function, sums: Sums) -> None:
         # A caller whose own call is still under way may have no sums of its own yet.

@@ -70,10 +70,14 @@ class _Stack:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A stack that waits for another, since `since`; `above` are its recorded functions."""
+    """A stack that waits for another, since `since`.
+
+    `code` is called in `holder`; `above` are the recorded functions that are under way.
+    """
 
     stack: _Stack
     code: CodeType
+    holder: CodeType
     above: list[Function]
     base: int
     since: float
@@ -134,8 +138,10 @@ class PythonRecording:
         if spot is None or not self._place.is_here(spot):
             return False
         stack, self._stack, self._spot = self._stack, _Stack(), None
-        above = _functions(sys._getframe(1), self._base)  # noqa: SLF001
-        self._held.append(_Held(stack, code, above, self._base, perf_counter()))
+        frame = sys._getframe(1)  # noqa: SLF001  documented
+        above = _functions(frame, self._base)
+        self._held.append(_Held(stack, code, frame.f_code, above, self._base, perf_counter()))
+        del frame
         # Two calls stay open in the tap, this one and that of `take_off`: the returns of
         # `put_on` and `resume` will be theirs.
         try:
@@ -195,7 +201,8 @@ class PythonRecording:
 
     def _join(self, held: _Held) -> None:
         """Go back to a stack that waited for the present one."""
-        waiting = Waiting(_function(held.code), held.above, perf_counter() - held.since)
+        seconds = perf_counter() - held.since
+        waiting = Waiting(_function(held.code), _function(held.holder), held.above, seconds)
         held.stack.grafts.append((waiting, self._stack))
         self._stack = held.stack
 
