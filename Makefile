@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint docs bench wheel clean
+.PHONY: help run test fuzz leaks sanitize lint docs bench wheel clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -23,6 +23,17 @@ run: $(VENV)/.installed-demo  ## run the demo shop with flaskprof in it: http://
 
 test: $(VENV)/.installed-test  ## run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.installed-test  ## compare engine and tracer on 10,000 made-up programs
+	FLASKPROF_FUZZ_PROGRAMS=10000 $(BIN)/python -m pytest --timeout 0 \
+	    tests/capture/test_calltree_fuzz.py $(ARGS)
+
+leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 captures
+	FLASKPROF_LEAK_ROUNDS=100000 $(BIN)/python -m pytest --timeout 0 -k flat \
+	    tests/capture/test_calltree.py $(ARGS)
+
+sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
+	tests/sanitize $(BIN)/python $(ARGS)
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check

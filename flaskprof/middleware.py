@@ -22,6 +22,7 @@ from werkzeug.wsgi import get_current_url
 from flaskprof import log
 from flaskprof.access import AccessRules
 from flaskprof.capture.engines import Recording
+from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
@@ -102,6 +103,8 @@ class Middleware:
         recorder = self.recorder
         if not recorder.is_started:
             recorder.start(self._rules.explain())
+        if recorder.overlaps.is_counting:
+            recorder.overlaps.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
         if ask is None:
             exchange = Exchange(environ, start_response, recorder, self._name_route)
@@ -248,6 +251,7 @@ class CapturedExchange(Exchange):
         "_ask",
         "_base_url",
         "_id",
+        "_overlap",
         "_skip_text",
         "_started_unix",
     )
@@ -265,9 +269,11 @@ class CapturedExchange(Exchange):
         self._skip_text = ""
         self._started_unix = time.time()
         self._id = new_capture_id(self._started_unix)
+        self._overlap: Overlap | None = None
         recording = None
         try:
             recording = recorder.record(ask)
+            self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
         super().__init__(environ, start_response, recorder, name_route)
@@ -341,6 +347,8 @@ class CapturedExchange(Exchange):
         if self.recording is not None:
             self.recording.stop()
             self._recorder.give_back()
+        if self._overlap is not None:
+            self._recorder.overlaps.end(self._overlap)
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
         recording, self.recording = self.recording, None
@@ -362,6 +370,7 @@ class CapturedExchange(Exchange):
             pid=os.getpid(),
             service=settings.service_name,
             service_version=settings.service_version,
+            overlaps=self._overlap.others if self._overlap else None,
         )
         self._recorder.store_later(record, recording)
         return self._id

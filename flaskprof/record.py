@@ -45,6 +45,12 @@ class CaptureRecord:
     service: str = ""
     service_version: str = ""
     title: str = ""
+    clock: str = ""
+    events: int | None = None
+    overhead_seconds: float | None = None
+    python_call_ns: float | None = None
+    builtin_call_ns: float | None = None
+    overlaps: int | None = None
     notes: tuple[str, ...] = ()
 
     @property

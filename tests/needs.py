@@ -19,7 +19,10 @@ import shutil
 PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
+    "go": "golang-go",
     "nginx": "nginx",
+    "node": "nodejs",
+    "npm": "npm",
 }
 
 

@@ -104,19 +104,18 @@ def test_the_quick_start_of_the_readme_works_with_the_wheel(dist, venv, tmp_path
     home = run("python -c 'import flaskprof; print(flaskprof.__file__)'", venv, tmp_path)
     assert Path(home.decode()).is_relative_to(venv["VIRTUAL_ENV"])
 
-    server = subprocess.Popen(
-        ["bash", "-c", f"exec {serve} --port 0"],
-        env=venv,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=(tmp_path / "log").open("wb"),
-    )
-    try:
-        address = until(
-            lambda: re.search(rb"http://(127\.0\.0\.1:\d+)", server.stdout.readline()),
-            "the address of the server",
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            ["bash", "-c", f"exec {serve} --port 0"],
+            env=venv,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=log,
         )
-        base = f"http://{address[1].decode()}"
+    try:
+        address = re.search(rb"http://127\.0\.0\.1:\d+", server.stdout.readline())
+        assert address, (tmp_path / "log").read_text()
+        base = address[0].decode()
         ask_and_look(ask.replace("http://127.0.0.1:5000", base), base, venv, tmp_path)
     finally:
         server.send_signal(signal.SIGTERM)

@@ -21,7 +21,10 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <frameobject.h>
+#include <opcode.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <structmember.h>
 #include <time.h>
 
@@ -169,7 +172,7 @@ struct Node {
     Node **table; /* children by hash, once they are many; `first` is then the last called */
     uint64_t calls;
     int64_t self;      /* clock ticks */
-    uint32_t function; /* index into the recording's functions */
+    int depth; /* how deep the frame that entered it last was in Python's stack; 0: builtin */
     uint32_t children; /* how many; while results are built, the node's own place in them */
 };
 
@@ -239,6 +242,9 @@ struct Thread {
     Recording *parked; /* recordings of greenlets that are switched out */
     PyObject *previous_trace; /* the greenlet trace function that ours replaced */
     int is_in_hook;
+#if !HAS_MONITORING
+    const void *entered; /* the frame that the last event entered, an identity */
+#endif
 };
 
 static const char more_key = 0;
@@ -429,6 +435,33 @@ has_safe_repr(PyObject *object)
            type == &PyFunction_Type;
 }
 
+/* What a type or one of its bases has under that name, not bound to anything: a new
+   reference, or NULL with or without an exception set. */
+static PyObject *
+type_attribute(PyTypeObject *type, PyObject *name)
+{
+    PyObject *bases = type->tp_mro;
+    Py_ssize_t count = bases == NULL ? 0 : PyTuple_GET_SIZE(bases);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(bases, i);
+#if PY_VERSION_HEX >= 0x030c0000
+        PyObject *attributes = PyType_GetDict(base);
+#else
+        PyObject *attributes = Py_XNewRef(base->tp_dict);
+#endif
+        if (attributes == NULL) {
+            continue;
+        }
+        PyObject *found = PyDict_GetItemWithError(attributes, name);
+        Py_XINCREF(found);
+        Py_DECREF(attributes);
+        if (found != NULL || PyErr_Occurred()) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
 /* Fill in owner and name of a builtin, the name as cProfile gives it. False without
    memory, with an exception set. */
 static int
@@ -468,12 +501,13 @@ describe_builtin(Known *known, PyObject *callable)
     if (attribute_name == NULL) {
         return 0;
     }
-    PyObject *attribute = _PyType_Lookup(Py_TYPE(self), attribute_name);
+    PyObject *attribute = type_attribute(Py_TYPE(self), attribute_name);
     Py_DECREF(attribute_name);
     if (attribute != NULL && has_safe_repr(attribute)) {
-        known->owner = Py_NewRef(attribute);
+        known->owner = attribute;
         return 1;
     }
+    Py_XDECREF(attribute);
     PyErr_Clear();
     if (PyModule_Check(self) || PyType_Check(self) || PyCapsule_CheckExact(self)) {
         known->owner = Py_NewRef(callable);
@@ -510,27 +544,36 @@ grow_known(Recording *r)
     return 1;
 }
 
-/* Find or enter a function; -1 without memory, with or without an exception set.
-   `callable` is a code object, a builtin, or NULL for "(more)". */
-static int64_t
-function_index(Recording *r, const void *key, PyObject *callable)
+/* Where a function is in the table of known ones, or where it would be. */
+static uint32_t *
+known_place(Recording *r, const void *key)
 {
-    if (r->known_used == r->known_size && !grow_known(r)) {
-        return -1;
-    }
     uint32_t mask = 2 * r->known_size - 1;
     uint32_t at = hash_address(key) & mask;
-    for (uint32_t place; (place = r->known_table[at]) != 0; at = (at + 1) & mask) {
-        if (r->known[place - 1].key == key) {
-            return place - 1;
-        }
+    while (r->known_table[at] != 0 && r->known[r->known_table[at] - 1].key != key) {
+        at = (at + 1) & mask;
+    }
+    return &r->known_table[at];
+}
+
+/* Enter a function among the known ones, unless it is there. False without memory, with or
+   without an exception set. `callable` is a code object, a builtin, or NULL for "(more)". */
+static int
+learn_function(Recording *r, const void *key, PyObject *callable)
+{
+    if (r->known_used == r->known_size && !grow_known(r)) {
+        return 0;
+    }
+    uint32_t *place = known_place(r, key);
+    if (*place != 0) {
+        return 1;
     }
     Known *known = &r->known[r->known_used];
     *known = (Known){.key = key};
     if (callable == NULL) {
         known->name = PyUnicode_FromString("(more)");
         if (known->name == NULL) {
-            return -1;
+            return 0;
         }
     }
     else if (PyCode_Check(callable)) {
@@ -539,7 +582,7 @@ function_index(Recording *r, const void *key, PyObject *callable)
     else {
         if (!describe_builtin(known, callable)) {
             Py_XDECREF(known->owner);
-            return -1;
+            return 0;
         }
         const char *name = ((const PyMethodDef *)key)->ml_name;
         if (strcmp(name, "start_new_thread") == 0 ||
@@ -547,8 +590,8 @@ function_index(Recording *r, const void *key, PyObject *callable)
             r->has_threads = 1;
         }
     }
-    r->known_table[at] = ++r->known_used;
-    return r->known_used - 1;
+    *place = ++r->known_used;
+    return 1;
 }
 
 /* ---- what happens at an event ------------------------------------------------------- */
@@ -590,13 +633,11 @@ make_child(Recording *r, const void *key, PyObject *callable)
             return more;
         }
     }
-    int64_t function = function_index(r, key, callable);
-    Node *node = function < 0 ? NULL : new_node(r);
+    Node *node = learn_function(r, key, callable) ? new_node(r) : NULL;
     if (node == NULL) {
         return NULL;
     }
     node->key = key;
-    node->function = (uint32_t)function;
     if (!add_child(parent, node)) {
         r->chunks->used--;
         return NULL;
@@ -632,7 +673,7 @@ enter_new(Recording *r, const void *key, PyObject *callable)
 }
 
 static inline void
-enter(Recording *r, const void *key, PyObject *callable)
+enter(Recording *r, const void *key, PyObject *callable, int depth)
 {
     Node *caller = r->current;
     Node *node = caller->first;
@@ -646,7 +687,16 @@ enter(Recording *r, const void *key, PyObject *callable)
     caller->self += t - r->last;
     r->last = t;
     node->calls++;
+    node->depth = depth;
     r->current = node;
+}
+
+static inline void
+pass_time(Recording *r, int64_t t, Node *next)
+{
+    r->current->self += t - r->last;
+    r->last = t;
+    r->current = next;
 }
 
 /* A return whose call is not the one that runs. At the base it belongs to a call that was
@@ -668,21 +718,17 @@ leave_other(Recording *r, const void *key, int64_t t)
         return;
     }
     if (current->key == &more_key) {
-        current->self += t - r->last;
-        r->last = t;
-        r->current = current->parent;
+        pass_time(r, t, current->parent);
         return;
     }
-    r->orphans++;
     Node *node = current->parent;
     for (int i = 0; i < MAX_SKIPPED && node != r->base; i++, node = node->parent) {
         if (node->key == key) {
-            current->self += t - r->last;
-            r->last = t;
-            r->current = node->parent;
+            pass_time(r, t, node->parent);
             return;
         }
     }
+    r->orphans++;
 }
 
 static inline void
@@ -690,13 +736,12 @@ leave(Recording *r, const void *key)
 {
     int64_t t = now(r);
     Node *node = r->current;
-    if (node->key != key || node == r->base) {
-        leave_other(r, key, t);
-        return;
+    if (node->key == key && node != r->base) {
+        pass_time(r, t, node->parent);
     }
-    node->self += t - r->last;
-    r->last = t;
-    r->current = node->parent;
+    else {
+        leave_other(r, key, t);
+    }
 }
 
 #define EACH_RUNNING(r)                                                                    \
@@ -715,13 +760,21 @@ typedef struct {
     vectorcallfunc call;
 } Callback;
 
+/* How many frames of Python the thread has, the running one included. */
+static int
+stack_depth(void)
+{
+    PyThreadState *state = PyThreadState_Get();
+    return state->py_recursion_limit - state->py_recursion_remaining;
+}
+
 static PyObject *
 on_enter(PyObject *Py_UNUSED(self), PyObject *const *args, size_t nargsf,
          PyObject *Py_UNUSED(names))
 {
     EACH_RUNNING(r) {
         if (PyVectorcall_NARGS(nargsf) > 0 && PyCode_Check(args[0])) {
-            enter(r, args[0], args[0]);
+            enter(r, args[0], args[0], stack_depth());
         }
     }
     Py_RETURN_NONE;
@@ -734,6 +787,39 @@ on_leave(PyObject *Py_UNUSED(self), PyObject *const *args, size_t nargsf,
     EACH_RUNNING(r) {
         if (PyVectorcall_NARGS(nargsf) > 0) {
             leave(r, args[0]);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+/* A frame that an exception leaves may never have been entered: a signal handler or another
+   tool may raise before PY_START reaches us. Its function alone cannot tell, because its
+   caller may be the same function; its depth can. */
+static void
+unwind(Recording *r, const void *key, int depth)
+{
+    Node *node = r->current;
+    if (node->key == &more_key) {
+        leave(r, key);
+        return;
+    }
+    /* Past builtins whose end was lost, and frames whose end was. */
+    while (node != r->base && (node->depth == 0 || node->depth > depth)) {
+        node = node->parent;
+    }
+    if (node != r->base && node->key == key && node->depth == depth) {
+        pass_time(r, now(r), node->parent);
+    }
+}
+
+static PyObject *
+on_unwind(PyObject *Py_UNUSED(self), PyObject *const *args, size_t nargsf,
+          PyObject *Py_UNUSED(names))
+{
+    if (PyVectorcall_NARGS(nargsf) > 0 && here != NULL && here->running != NULL) {
+        int depth = stack_depth();
+        EACH_RUNNING(r) {
+            unwind(r, args[0], depth);
         }
     }
     Py_RETURN_NONE;
@@ -765,7 +851,7 @@ on_call(PyObject *Py_UNUSED(self), PyObject *const *args, size_t nargsf,
         const void *key = builtin_key(args, nargsf);
         if (key != NULL) {
             EACH_RUNNING(r) {
-                enter(r, key, args[2]);
+                enter(r, key, args[2], 0);
             }
         }
     }
@@ -794,7 +880,7 @@ static struct {
 } events[] = {
     {"PY_START", on_enter, NULL, NULL},   {"PY_RESUME", on_enter, NULL, NULL},
     {"PY_THROW", on_enter, NULL, NULL},   {"PY_RETURN", on_leave, NULL, NULL},
-    {"PY_YIELD", on_leave, NULL, NULL},   {"PY_UNWIND", on_leave, NULL, NULL},
+    {"PY_YIELD", on_leave, NULL, NULL},   {"PY_UNWIND", on_unwind, NULL, NULL},
     {"CALL", on_call, NULL, NULL},        {"C_RETURN", on_return, NULL, NULL},
     {"C_RAISE", on_return, NULL, NULL},
 };
@@ -942,19 +1028,35 @@ end_segment(Recording *r, Thread *Py_UNUSED(thread))
 
 #else /* ---- events: PyEval_SetProfile --------------------------------------------- */
 
+/* Whether the frame stands at the instruction that begins it (or begins it again). */
+static int
+is_at_start(PyFrameObject *frame, PyCodeObject *code)
+{
+    int offset = PyFrame_GetLasti(frame);
+    unsigned char opcode = offset < 0 ? 0 : (unsigned char)code->co_code_adaptive[offset];
+    return opcode == RESUME || opcode == RESUME_QUICK;
+}
+
 static int
 on_event(PyObject *Py_UNUSED(self), PyFrameObject *frame, int what, PyObject *arg)
 {
     if (here == NULL || here->running == NULL) {
         return 0;
     }
+    /* A signal handler may raise between a frame's beginning and PyTrace_CALL: it is then
+       left without having been entered. If it was, nothing else happened since. */
+    const void *entered = here->entered;
+    here->entered = NULL;
     if (what == PyTrace_CALL || what == PyTrace_RETURN) {
         PyCodeObject *code = PyFrame_GetCode(frame);
-        EACH_RUNNING(r) {
-            if (what == PyTrace_CALL) {
-                enter(r, code, (PyObject *)code);
+        if (what == PyTrace_CALL) {
+            here->entered = frame;
+            EACH_RUNNING(r) {
+                enter(r, code, (PyObject *)code, 0);
             }
-            else {
+        }
+        else if (arg != NULL || entered == frame || !is_at_start(frame, code)) {
+            EACH_RUNNING(r) {
                 leave(r, code);
             }
         }
@@ -964,7 +1066,7 @@ on_event(PyObject *Py_UNUSED(self), PyFrameObject *frame, int what, PyObject *ar
         const void *key = ((PyCFunctionObject *)arg)->m_ml;
         EACH_RUNNING(r) {
             if (what == PyTrace_C_CALL) {
-                enter(r, key, arg);
+                enter(r, key, arg, 0);
             }
             else if (what == PyTrace_C_RETURN || what == PyTrace_C_EXCEPTION) {
                 leave(r, key);
@@ -997,6 +1099,12 @@ start_segment(Recording *Py_UNUSED(r))
         return 0;
     }
     if (PyThreadState_Get()->c_profilefunc == NULL) {
+        /* Each event needs the frame as an object; with that of our caller at hand, off()
+           can be called though memory has run out. */
+        if (PyEval_GetFrame() == NULL) {
+            PyErr_NoMemory();
+            return 0;
+        }
         PyEval_SetProfile(on_event, NULL);
         if (PyThreadState_Get()->c_profilefunc != on_event) {
             PyErr_SetString(PyExc_RuntimeError, "the interpreter refused a profiler");
@@ -1307,9 +1415,10 @@ attach(Recording *r)
         return;
     }
     if (!start_segment(r)) {
+        lose(r, PyErr_ExceptionMatches(PyExc_MemoryError) ? "out of memory while recording"
+                : HAS_MONITORING ? "the events could not be switched on"
+                                 : "another profiler was on in the same thread");
         PyErr_Clear();
-        lose(r, HAS_MONITORING ? "the events could not be switched on"
-                               : "another profiler was on in the same thread");
         return;
     }
     Py_INCREF(r);
@@ -1342,11 +1451,11 @@ hold(Recording *r, PyObject *code)
         return 0;
     }
     if (is_own_method(r->current->key)) {
-        leave(r, r->current->key); /* the call of hold() itself */
+        pass_time(r, now(r), r->current->parent); /* the call of hold() itself */
     }
     *hold = (Hold){r->hold, r->current, r->base, r->more_depth};
     r->hold = hold;
-    enter(r, code, code);
+    enter(r, code, code, 0);
     r->base = r->current;
     r->more_depth = 0;
     detach(r);
@@ -1360,10 +1469,7 @@ drop_hold(Recording *r)
     Hold *hold = r->hold;
     r->is_mixed |= r->thread != NULL;
     detach(r);
-    int64_t t = now(r);
-    r->base->self += t - r->last;
-    r->last = t;
-    r->current = hold->current;
+    pass_time(r, now(r), hold->current); /* `current` is the base, which waited */
     r->base = hold->base;
     r->more_depth = hold->more_depth;
     r->hold = hold->previous;
@@ -1469,7 +1575,7 @@ build_result(Recording *r)
         if (!is_own_method(node->key)) {
             node->children = (uint32_t)count;
             parents[count] = node->parent == &r->root ? -1 : (int32_t)node->parent->children;
-            indexes[count] = (int32_t)node->function;
+            indexes[count] = (int32_t)*known_place(r, node->key) - 1;
             calls[count] = (int64_t)node->calls;
             int64_t ns = (int64_t)((double)node->self * r->ns_per_tick);
             self_ns[count] = ns < 0 ? 0 : ns;

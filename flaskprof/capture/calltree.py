@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import atexit
 import os
-from dataclasses import dataclass
 
 from flaskprof.capture import _calltree
 from flaskprof.capture.assemble import assemble
-from flaskprof.capture.cost import Cost, recording_cost
-from flaskprof.capture.engines import EngineBusyError, RecordingLostError
+from flaskprof.capture.cost import recording_cost
+from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
 from flaskprof.capture.notes import MIXED, STARTED_THREADS
 from flaskprof.profiles.model import CallTree
 
-__all__ = ["CallTreeEngine", "CallTreeRecording", "Facts"]
+__all__ = ["CallTreeEngine", "CallTreeRecording"]
 
 MAX_NODES = 200_000
 
@@ -27,30 +26,11 @@ os.register_at_fork(after_in_child=_calltree.forget_after_fork)
 atexit.register(_calltree.forget_at_exit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a finished recording knows of itself.
-
-    `clock` is "tsc" or "monotonic". `events` are the calls and returns that were recorded;
-    `overhead_seconds` estimates how much longer everything took for that, from `cost`
-    (None where that could not be measured). `cpu_seconds` is the thread's CPU time while
-    the recording was on.
-    """
-
-    clock: str
-    nodes: int
-    is_full: bool
-    events: int
-    cost: Cost | None
-    overhead_seconds: float | None
-    cpu_seconds: float
-
-
 class CallTreeRecording(_calltree.Recording):
     """A recording of `CallTreeEngine`; `on` and `off` are those of the extension."""
 
     notes: list[str]
-    facts: Facts | None = None
+    facts: Facts
 
     @property
     def cpu_seconds(self) -> float:
@@ -105,12 +85,10 @@ class CallTreeRecording(_calltree.Recording):
         cost = recording_cost(self.clock)
         return Facts(
             clock=self.clock,
-            nodes=len(tree),
-            is_full=self.is_full,
             events=2 * (python_calls + builtin_calls),
-            cost=cost,
             overhead_seconds=cost.of(python_calls, builtin_calls) if cost else None,
-            cpu_seconds=self.cpu_seconds,
+            python_call_ns=cost.python_call_ns if cost else None,
+            builtin_call_ns=cost.builtin_call_ns if cost else None,
         )
 
 
@@ -122,6 +100,7 @@ class CallTreeEngine:
     """
 
     name = "calltree"
+    exactness = "exact"
 
     def __init__(self, *, clock: str = "auto", max_nodes: int = MAX_NODES) -> None:
         self._clock = clock
@@ -134,6 +113,7 @@ class CallTreeEngine:
         except (MemoryError, RuntimeError) as error:
             raise EngineBusyError(str(error) or "out of memory") from None
         recording.notes = []
+        recording.facts = Facts()
         return recording
 
     @staticmethod

@@ -7,12 +7,13 @@ raises into the application and never leaves a profiler behind.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import CodeType
 from typing import Protocol
 
 from flaskprof.profiles.model import Profile
 
-__all__ = ["Engine", "EngineBusyError", "Recording", "RecordingLostError"]
+__all__ = ["Engine", "EngineBusyError", "Facts", "Recording", "RecordingLostError"]
 
 
 class EngineBusyError(Exception):
@@ -21,6 +22,22 @@ class EngineBusyError(Exception):
 
 class RecordingLostError(Exception):
     """What was recorded is not whole and is not given; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a finished recording knows of itself; None or nothing where it does not.
+
+    `clock` is what it measured time with. `events` are the calls and returns that it
+    recorded; `overhead_seconds` estimates how much longer everything took for that, at
+    `python_call_ns` and `builtin_call_ns` for each call of a function of the kind.
+    """
+
+    clock: str = ""
+    events: int | None = None
+    overhead_seconds: float | None = None
+    python_call_ns: float | None = None
+    builtin_call_ns: float | None = None
 
 
 class Recording(Protocol):
@@ -33,12 +50,13 @@ class Recording(Protocol):
     another thread than the `on`, or an `on` while it is on elsewhere, is noted.
 
     `finish` turns what was recorded into a profile; it may take long and is called once,
-    off the request's path. `notes` are sentences on what limits the profile, complete once
-    `finish` returned. `cpu_seconds` is the CPU time of the recorded threads while it was
-    on; None where that cannot be told from the time of others.
+    off the request's path. `notes` are sentences on what limits the profile; they and
+    `facts` are complete once `finish` returned. `cpu_seconds` is the CPU time of the
+    recorded threads while it was on; None where that cannot be told from that of others.
     """
 
     notes: list[str]
+    facts: Facts
 
     @property
     def cpu_seconds(self) -> float | None:
@@ -79,9 +97,10 @@ class Recording(Protocol):
 
 
 class Engine(Protocol):
-    """Starts recordings. `name` is what the metadata of a capture says."""
+    """Starts recordings. `name` and `exactness` are what the metadata of a capture says."""
 
     name: str
+    exactness: str
 
     def start(self) -> Recording:
         """Return a recording that is off; raises `EngineBusyError` where none can be had."""

@@ -14,7 +14,7 @@ from time import perf_counter, thread_time
 from types import CodeType, FrameType
 from typing import Any
 
-from flaskprof.capture.engines import EngineBusyError, RecordingLostError
+from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
 from flaskprof.capture.graft import Waiting, graft
 from flaskprof.capture.notes import MIXED, STARTED_THREADS
 from flaskprof.capture.own import is_own
@@ -37,6 +37,7 @@ class PythonEngine:
     """Records with the standard library alone; see the module for how."""
 
     name = "python"
+    exactness = "exact"
 
     def start(self) -> PythonRecording:
         """Return a recording; raises `EngineBusyError` if this thread has a profiler."""
@@ -93,6 +94,7 @@ class PythonRecording:
         self._place = place
         self._stack = _Stack()
         self.notes: list[str] = []
+        self.facts = Facts()
         self.cpu_seconds: float | None = 0.0 if place.counts_cpu else None
         self._base = 0
         self._cpu_since = 0.0
@@ -193,6 +195,7 @@ class PythonRecording:
         graph = without(self.graph(), is_own)
         if any(_starts_thread(function) for function in graph.functions):
             self._note(STARTED_THREADS)
+        self.facts = Facts(events=2 * graph.total_calls)
         return graph
 
     def graph(self) -> CallGraph:

@@ -17,6 +17,7 @@ from flaskprof import log
 from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
 from flaskprof.capture.engines import Engine, EngineBusyError, Recording
+from flaskprof.capture.overlaps import Overlaps
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.config import Settings
@@ -58,6 +59,7 @@ class Recorder:
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
+        self.overlaps = Overlaps()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
 
     def start(self, who: str) -> None:

@@ -11,14 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from flaskprof import log
+from flaskprof.capture.conversion import convert
 from flaskprof.capture.engines import Recording
 from flaskprof.metrics.instruments import Metrics
-from flaskprof.profiles.pstats_writer import write_profile
-from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
 
 __all__ = ["CaptureSink", "Spool"]
@@ -123,9 +121,7 @@ class Spool:
                 )
                 return "dropped"
             self._full_since = None
-            files = {".prof": write_profile(call_graph(recording.finish()))}
-            notes = (*record.notes, *recording.notes)
-            self._sink.save(replace(record, notes=notes), files)
+            self._sink.save(*convert(record, recording))
         except Exception as error:  # noqa: BLE001  one capture lost; the next may be written
             self._metrics.count_failure("spool")
             log.once(f"spool {type(error).__name__}", "a capture was not written: %s", error)

@@ -17,6 +17,7 @@ COMMANDS = {
     "show": "Show where the time of a capture went.",
     "open": "Look at .prof files in the browser.",
     "export": "Copy the profile of a capture to a file.",
+    "doctor": "Say what works here and what does not.",
     "token": "Make a token that lets its holder ask and look.",
 }
 

@@ -99,6 +99,12 @@ class Metrics:
         """Count a request out that `request_started` counted in."""
         self._active_of(method).dec()
 
+    def active_requests(self) -> int:
+        """How many requests are counted in and not yet out."""
+        return int(
+            sum(sample.value for family in self._active.collect() for sample in family.samples)
+        )
+
     def observe(
         self, method: str, route: str, status: str, seconds: float, profile_id: str | None
     ) -> None:

@@ -75,13 +75,20 @@ class _Tally:
                 for column in columns:
                     column.append(0)
             edge_row_of[step] = row
-            for counted in (function, row):
-                calls[counted] += node_calls[step]
-                self_ns[counted] += node_self_ns[step]
-                if not depth[counted]:
-                    primitive[counted] += node_calls[step]
-                    cumulative_ns[counted] += totals_ns[step]
-                depth[counted] += 1
+            calls[row] += node_calls[step]
+            self_ns[row] += node_self_ns[step]
+            if not depth[row]:
+                primitive[row] += node_calls[step]
+                cumulative_ns[row] += totals_ns[step]
+                if not depth[function]:
+                    primitive[function] += node_calls[step]
+                    cumulative_ns[function] += totals_ns[step]
+            depth[row] += 1
+            depth[function] += 1
+        # Each node counts into one edge, if only into that from nobody.
+        for (_, function), row in edges.items():
+            calls[function] += calls[row]
+            self_ns[function] += self_ns[row]
 
     def sums(self, row: int) -> Sums:
         """Return a row in seconds: integers divide exactly and are rounded once."""

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 COMMIT_SUFFIX = ".json"
-SUFFIXES = frozenset({".prof", COMMIT_SUFFIX})
+SUFFIXES = frozenset({".prof", ".pb.gz", COMMIT_SUFFIX})
 
 # Far above what a record can be; a larger file is not ours and is not read into memory.
 _MAX_RECORD_BYTES = 1_000_000

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, NotFound
@@ -24,7 +24,9 @@ from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
-from flaskprof.web.views import VIEWS, Download, Page, Visit, being_written, trouble
+from flaskprof.web.views import VIEWS
+from flaskprof.web.views.trouble import being_written, trouble
+from flaskprof.web.visit import Download, Page, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -43,6 +45,12 @@ _FOR_EVER = "private, max-age=31536000, immutable"
 
 # How long the background writer may take before a capture that was announced is missed.
 _WRITING_SECONDS = 10.0
+
+_NOT_THERE = (
+    "No capture of that ID is here. It may have been removed, or its request is still under "
+    "way: a capture appears once its response has been sent whole."
+)
+_OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
 
 
 class Viewer:
@@ -70,14 +78,11 @@ class Viewer:
 
     def _respond(self, request: Request) -> Response:
         links = Links(request.root_path)
-        if not request.environ.get("PATH_INFO"):
-            query = request.query_string.decode("latin-1")
-            target = f"{links.root}/" + (f"?{query}" if query else "")
-            return Response(status=308, headers={**_SECURITY, "Location": target})
-        endpoint, arguments = "", {}
+        arguments: Mapping[str, Any] = {}
         try:
-            endpoint, found = links.match(request.path, request.method)
-            arguments = dict(found)
+            endpoint, arguments = links.match(request.path, request.method)
+            if not request.environ.get("PATH_INFO"):
+                return _with_slash(request, links)
             if endpoint == "asset":
                 return _asset(arguments["name"], request.args.get("v", ""))
             answer = VIEWS[endpoint](self._visit(request, links), **arguments)
@@ -128,11 +133,11 @@ class Viewer:
         return abs(self._clock() - time_of(capture_id).timestamp()) < _WRITING_SECONDS
 
 
-_NOT_THERE = (
-    "No capture of that ID is here. It may have been removed, or its request is still under "
-    "way: a capture appears once its response has been sent whole."
-)
-_OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
+def _with_slash(request: Request, links: Links) -> Response:
+    """Lead from the bare prefix to the list of captures below it."""
+    query = request.query_string.decode("latin-1")
+    target = f"{links.root}/" + (f"?{query}" if query else "")
+    return Response(status=308, headers={**_SECURITY, "Location": target})
 
 
 def _sentence(error: Exception) -> str:

@@ -10,9 +10,20 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ["Figure", "Moment", "calls", "count", "moment", "seconds", "share", "visible"]
+__all__ = [
+    "Figure",
+    "Moment",
+    "calls",
+    "count",
+    "moment",
+    "seconds",
+    "share",
+    "size",
+    "visible",
+]
 
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
 _AGES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _ABSENT = "\N{EN DASH}"
 
@@ -55,6 +66,13 @@ def seconds(value: float | None) -> Figure:
     digits = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
     text = f"{math.copysign(scaled, rounded):,.{digits}f}"
     return Figure(text, unit, f"{exact} s", repr(value))
+
+
+def size(value: int) -> Figure:
+    """Show a number of bytes with three significant digits in the unit that suits it."""
+    rounded = float(f"{value:.3g}")
+    scale, unit = next((item for item in _SIZES if rounded >= item[0]), _SIZES[-1])
+    return Figure(f"{rounded / scale:,.3g}", unit, f"{value:,} bytes", str(value))
 
 
 def share(value: float) -> Figure:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flaskprof.profiles.model import Function
+from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.paths import Kind, kind_of, short_path
 from flaskprof.profiles.table import Edge, Row
 from flaskprof.record import CaptureRecord
@@ -29,6 +29,7 @@ __all__ = [
     "function_data",
     "function_name",
     "function_row",
+    "profile_data",
     "record_data",
     "row_data",
     "summary",
@@ -95,17 +96,19 @@ class Summary:
     cpu_share: Figure | None
     exactness: str
     is_exact: bool
+    is_sampled: bool
     facts: Sequence[Fact]
     notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionName:
-    """How a function is called on a page; `place` is its file, shortened, and line."""
+    """How a function is called on a page; `path` is its file, shortened."""
 
     url: str
     name: str
-    place: str
+    path: str
+    line: str
     full_place: str
     kind: str
     kind_slug: str
@@ -148,12 +151,12 @@ def capture_row(
     )
 
 
-def summary(record: CaptureRecord, *, now: float, is_sampled: bool) -> Summary:
+def summary(record: CaptureRecord, graph: CallGraph, *, now: float) -> Summary:
     """Show the metadata of one capture, leaving out what is not known.
 
-    `is_sampled` is what the profile says of itself: it is believed over the record.
+    A profile that calls itself sampled is believed over its record.
     """
-    exactness = "sampled" if is_sampled else record.exactness
+    exactness = "sampled" if graph.is_sampled else record.exactness
     cpu, wall = record.cpu_seconds, record.duration_seconds
     is_shared = cpu is not None and wall > 0
     pid = "" if record.pid is None else str(record.pid)
@@ -181,6 +184,7 @@ def summary(record: CaptureRecord, *, now: float, is_sampled: bool) -> Summary:
         cpu_share=share(cpu / wall) if cpu is not None and is_shared else None,
         exactness=_EXACTNESS.get(exactness, exactness),
         is_exact=exactness == "exact",
+        is_sampled=exactness == "sampled",
         facts=[fact for fact in facts if fact.text],
         notes=record.notes,
     )
@@ -190,11 +194,12 @@ def function_name(function: Function, *, url: str) -> FunctionName:
     """Name a function with its place, shortened and in full, and its kind."""
     kind = kind_of(function)
     has_place = kind is not Kind.BUILTIN
-    line = f":{function.line}" if function.line else ""
+    line = f":{function.line}" if has_place and function.line else ""
     return FunctionName(
         url=url,
         name=function.name,
-        place=short_path(function.file) + line if has_place else "",
+        path=short_path(function.file) if has_place else "",
+        line=line,
         full_place=function.file + line if has_place else "",
         kind=kind.value,
         kind_slug=kind.value.partition(" ")[0],
@@ -242,6 +247,16 @@ def record_data(record: CaptureRecord, links: Links) -> dict[str, Any]:
         "record": links.download_record(record.id),
     }
     return {**asdict(record), "links": addresses}
+
+
+def profile_data(graph: CallGraph) -> dict[str, Any]:
+    """Return what a profile says as a whole."""
+    return {
+        "total_seconds": graph.total_seconds,
+        "total_calls": graph.total_calls,
+        "functions": len(graph.functions),
+        "is_sampled": graph.is_sampled,
+    }
 
 
 def function_data(function: Function, *, url: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from werkzeug.exceptions import BadRequest
 from flaskprof.config import Settings, options
 from flaskprof.errors import ConfigError
 
-__all__ = ["ROWS_AT_FIRST", "Head", "TableState", "heads", "whole_number"]
+__all__ = ["MANY_ROWS", "ROWS_AT_FIRST", "Head", "TableState", "heads", "whole_number"]
 
 ROWS_AT_FIRST = 100
+MANY_ROWS = 1000
 
 _SORT = next(option for option in options() if option.name == "sort_by")
 

@@ -109,7 +109,6 @@ class quiet:  # noqa: N801  used like a function
     """Without garbage collection, which runs finalisers at any moment."""
 
     def __enter__(self):
-        gc.collect()
         gc.disable()
 
     def __exit__(self, *exc):

@@ -8,12 +8,17 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def run(source, *options, environ=None, expect=0, timeout=100):
-    """Run `source` and return what it printed; it finds this directory's modules."""
+def environ():
+    """Return an environment in which this directory's modules and the package are found."""
     paths = [str(HERE), *(path for path in sys.path if path)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run(source, *options, expect=0, timeout=100):
+    """Run `source` and return what it printed."""
     done = subprocess.run(
         [sys.executable, *options, "-c", source],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environ or {})},
+        env=environ(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -204,7 +204,7 @@ def test_a_wide_tree_finds_its_children_by_hash():
     functions = []
     for number in range(10_000):
         namespace = {}
-        exec(f"def f{number}(): pass", namespace)  # noqa: S102  as many as are needed
+        exec(f"def f{number}(): pass", namespace)
         functions.append(namespace[f"f{number}"])
 
     def work():
@@ -245,7 +245,7 @@ def test_beyond_its_nodes_a_recording_sums_up_and_says_so(max_nodes):
         f"More than {max_nodes} different stacks were seen: calls on further ones are summed "
         "up as (more)."
     ]
-    assert recording.facts.is_full
+    assert recording.is_full
 
 
 def test_threads_of_the_application_are_not_recorded_and_noted():
@@ -330,7 +330,7 @@ def test_frames_of_flaskprof_are_taken_out_and_what_they_call_moves_up(monkeypat
     namespace = {"leaf": leaf, "len": len}
     source = "def middleware(): len('a'); leaf(); leaf()"
     path = os.path.join(os.path.dirname(_calltree.__file__), "..", "middleware.py")  # noqa: PTH118, PTH120
-    exec(compile(source, os.path.normpath(path), "exec"), namespace)  # noqa: S102
+    exec(compile(source, os.path.normpath(path), "exec"), namespace)
 
     def view():
         leaf()
@@ -535,11 +535,15 @@ def test_the_facts_of_a_recording_tell_what_recording_cost():
     tree = recording.finish()
     facts = recording.facts
     assert facts.events == 2 * sum(tree.calls) == 2 * (1 + 100 + 100)
-    assert facts.nodes == len(tree) == 3
-    assert not facts.is_full
-    assert facts.cost == recording_cost(facts.clock)
-    assert facts.overhead_seconds == facts.cost.of(101, 100) > 0
-    assert 0 < facts.cpu_seconds
+    assert len(tree) == 3
+    assert not recording.is_full
+    cost = recording_cost(facts.clock)
+    assert facts.overhead_seconds == cost.of(101, 100) > 0
+    assert (facts.python_call_ns, facts.builtin_call_ns) == (
+        cost.python_call_ns,
+        cost.builtin_call_ns,
+    )
+    assert recording.cpu_ns > 0
 
 
 def test_recording_keeps_no_object_of_the_application_alive():
@@ -562,7 +566,7 @@ def test_code_that_was_freed_is_not_mixed_with_code_that_took_its_place():
     recording = ENGINE.start()
     for number in range(500):
         namespace = {}
-        exec(f"def made{number}(): pass", namespace)  # noqa: S102  code that goes away
+        exec(f"def made{number}(): pass", namespace)
         recording.on()
         namespace[f"made{number}"]()
         recording.off()
@@ -592,7 +596,8 @@ def test_references_and_memory_are_flat_over_thousands_of_captures():
     assert [sys.getrefcount(item) for item in watched] == before
     # The interpreter's free lists fill up meanwhile; a leak is one block a capture or more.
     assert sys.getallocatedblocks() - blocks < rounds / 10
-    assert resident_bytes() - resident < 2_000_000
+    # (A sanitizer keeps what was freed, to find uses of it.)
+    assert "FLASKPROF_SANITIZED" in os.environ or resident_bytes() - resident < 2_000_000
 
 
 def resident_bytes():

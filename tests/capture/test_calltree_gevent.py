@@ -99,7 +99,7 @@ assert 0.2e9 <= totals[0] < 5e9
 waiting = max(range(len(tree)), key=lambda i: tree.self_ns[i])
 assert tree.self_ns[waiting] > 0.95 * tree.total_ns
 assert tree.functions[tree.function[waiting]].name == "sleep"
-assert recording.facts.cpu_seconds < 0.1, recording.facts.cpu_seconds
+assert recording.cpu_ns < 10**8, recording.cpu_ns
 """
 
 

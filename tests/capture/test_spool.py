@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from flaskprof.capture.engines import Facts
 from flaskprof.capture.spool import Spool
 from flaskprof.errors import StoreError
 from flaskprof.ids import new_capture_id
@@ -21,6 +22,7 @@ class Finished:
 
     def __init__(self, gate=None):
         self.notes = []
+        self.facts = Facts()
         self.gate = gate
 
     def stop(self):

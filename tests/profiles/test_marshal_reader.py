@@ -11,6 +11,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import yappi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,7 +167,6 @@ def test_a_file_that_pstats_has_merged_and_written_is_read_as_pstats_reads_it(tm
 
 
 def test_what_yappi_writes_is_read_as_pstats_reads_it(tmp_path):
-    yappi = pytest.importorskip("yappi", reason="needs the package yappi")
     path = tmp_path / "x.prof"
     yappi.start(builtins=True)
     try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flaskprof.web.figures import calls, count, moment, seconds, share, visible
+from flaskprof.web.figures import calls, count, moment, seconds, share, size, visible
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,23 @@ def test_a_duration_has_three_digits_and_the_unit_that_suits_it(value, text, uni
 def test_the_exact_duration_stands_beside_the_rounded_one():
     assert seconds(0.123456789).exact == "0.123456789 s"
     assert seconds(2.5).exact == "2.5 s"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "unit"),
+    [
+        (0, "0", "B"),
+        (999, "999", "B"),
+        (1_000, "1", "kB"),
+        (123_456, "123", "kB"),
+        (999_999, "1", "MB"),
+        (256 * 10**6, "256", "MB"),
+        (1_234_000_000, "1.23", "GB"),
+    ],
+)
+def test_a_size_has_three_digits_and_the_unit_that_suits_it(value, text, unit):
+    figure = size(value)
+    assert (figure.text, figure.unit, figure.value) == (text, unit, str(value))
 
 
 def test_a_duration_that_is_not_known_is_a_dash():

@@ -80,6 +80,9 @@ def test_the_bare_prefix_leads_to_the_list(viewer, query):
     viewer(environ, lambda status, headers: seen.append((status, dict(headers))))
     assert seen[0][0] == "308 PERMANENT REDIRECT"
     assert seen[0][1]["Location"] == f"/app/flaskprof/{query}"
+    environ["REQUEST_METHOD"] = "POST"
+    viewer(environ, lambda status, headers: seen.append((status, dict(headers))))
+    assert seen[1][0] == "405 METHOD NOT ALLOWED"
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,17 @@ The screenshots that it takes are left in ``artefacts/viewer``.
 """
 
 import os
-import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
-from flaskprof.config import Settings
 from flaskprof.ids import new_capture_id
 from flaskprof.profiles.marshal_reader import read_profile
-from flaskprof.web.app import Viewer
 from flaskprof.web.links import function_key
 from needs import needs_program
 
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "artefacts" / "viewer"
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+AXE = "axe-core@4.10.3"
 
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
 
@@ -110,7 +108,7 @@ def pages(full_store, capture, flask_prof):
     return {
         "captures": "/",
         "captures-none-match": "/?route=/nothing",
-        "capture": f"/c/{capture.id}",
+        "capture": f"/c/{capture.id}?rows=30",
         "capture-sorted-searched": f"/c/{capture.id}?sort=cumulative&search=json&rows=all",
         "capture-hostile": f"/c/{hostile.id}",
         "function": f"/c/{capture.id}/f/{function_key(heavy)}",
@@ -149,6 +147,97 @@ def test_each_page_is_clean_and_fits_its_window(browser, serve, viewer, pages, s
         assert (name, found, width) == (name, [], SIZES[size]["width"])
         page.close()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script of axe-core, which finds what shuts people out; fetched once by npm."""
+    place = ROOT / "artefacts" / "npm"
+    script = place / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm = needs_program("npm")
+        place.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]
+        done = subprocess.run([*command, place, AXE], capture_output=True, text=True)
+        if done.returncode != 0:
+            give_up = pytest.fail if os.environ.get("REQUIRE_TEST_PROGRAMS") else pytest.skip
+            give_up(f"npm could not fetch {AXE}: {done.stderr.strip()[-300:]}")
+    return script.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(browser, serve, viewer, pages, axe, scheme):
+    base = serve(viewer)
+    context = browser.new_context(viewport=SIZES["phone"], color_scheme=scheme)
+    page = context.new_page()
+    for name, path in pages.items():
+        page.goto(base + path)
+        page.evaluate(axe)
+        result = page.evaluate("axe.run()")
+        assert result["passes"]
+        serious = [
+            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
+            for violation in result["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert (name, serious) == (name, [])
+    context.close()
+
+
+def test_everything_works_without_javascript(browser, serve, viewer, full_store, capture):
+    base = serve(viewer)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(base)
+    page.select_option("select[name=route]", "/heavy-computation")
+    page.click("button:text('Filter')")
+    page.click("tbody th a")
+    assert page.url == f"{base}/c/{capture.id}"
+    page.click("thead a:text('Cumulative')")
+    assert page.inner_text("thead [aria-sort=descending]") == "Cumulative"
+    page.fill("input[type=search]", "fibonacci")
+    page.click("button:text('Search')")
+    assert page.locator("tbody tr").count() == 1
+    assert "sort=cumulative" in page.url
+    page.click("tbody th a")
+    assert page.inner_text("h1") == "fibonacci"
+    page.go_back()
+    assert "search=fibonacci" in page.url
+    with page.expect_download() as download:
+        page.click("text=Download .prof")
+    assert download.value.suggested_filename == f"{capture.id}.prof"
+    context.close()
+
+
+def test_a_waiting_page_turns_into_the_capture_by_itself(
+    browser, serve, store, viewer, capture
+):
+    base = serve(viewer)
+    young = new_capture_id(capture.started + 59)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{base}/c/{young}")
+    assert page.inner_text("h1") == "This capture is being written"
+    store.files[young, ".prof"] = store.files[capture.id, ".prof"]
+    store.records[young] = replace(capture, id=young)
+    page.wait_for_selector("h1:has-text('/heavy-computation')", timeout=20_000)
+    context.close()
+
+
+def test_the_keyboard_reaches_content_and_search_first(browser, serve, viewer, capture):
+    page = browser.new_page()
+    page.goto(f"{serve(viewer)}/c/{capture.id}")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "search"
+    page.keyboard.type("a/b")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**search=a%2Fb*")
+    page.close()
 
 
 def test_an_empty_viewer_tells_a_newcomer_what_to_send(browser, serve, viewer):

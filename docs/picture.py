@@ -1,0 +1,65 @@
+"""Takes the picture of the viewer that the README shows: ``python docs/picture.py``.
+
+Runs the demo shop, asks for a profile and looks at it with Chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+PICTURE = Path(__file__).parent / "images" / "viewer.png"
+WARM_UP = 3  # so that the picture shows the request and not what is imported by the first one
+
+
+def main() -> None:
+    """Write docs/images/viewer.png."""
+    with tempfile.TemporaryDirectory() as directory:
+        shop = subprocess.Popen(
+            [sys.executable, "-m", "flaskprof", "demo"],
+            env={**os.environ, "FLASKPROF_DIR": directory},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert shop.stdout is not None
+            address = re.search(r"http://[\d.:]+", shop.stdout.readline())
+            assert address is not None
+            take(f"{address[0]}/heavy-computation", Path(directory))
+        finally:
+            shop.terminate()
+            shop.communicate()
+
+
+def take(url: str, directory: Path) -> None:
+    """Ask for a profile of `url`, and photograph its page when it is written."""
+    for _ in range(WARM_UP):
+        urllib.request.urlopen(url).close()
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers={"X-Profile": "1"})
+    ) as answer:
+        page_url, profile_id = answer.headers["X-Profile-Url"], answer.headers["X-Profile-Id"]
+    while not list(directory.rglob(f"{profile_id}.json")):
+        time.sleep(0.05)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 820})
+        page.goto(page_url)
+        PICTURE.parent.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURE)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

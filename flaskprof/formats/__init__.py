@@ -1,0 +1,1 @@
+"""Other tools' formats of profiles, one module each."""

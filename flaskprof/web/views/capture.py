@@ -1,0 +1,106 @@
+"""One capture: what is known of it, and the table of its functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flaskprof.profiles.model import Function
+from flaskprof.profiles.table import rows
+from flaskprof.web.figures import Figure, count, seconds
+from flaskprof.web.rows import (
+    FunctionRow,
+    Summary,
+    function_row,
+    profile_data,
+    record_data,
+    row_data,
+    summary,
+)
+from flaskprof.web.state import MANY_ROWS, Head, TableState, heads
+from flaskprof.web.visit import Page, Visit
+
+__all__ = ["capture"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureView:
+    """One capture with its function table."""
+
+    summary: Summary
+    profile_url: str
+    record_url: str
+    total: Figure
+    total_calls: Figure
+    functions: Figure
+    heads: Sequence[Head]
+    rows: Sequence[FunctionRow]
+    matching: Figure
+    is_whole: bool
+    search: str
+    hidden: Mapping[str, str]
+    clear_url: str
+    many: Figure
+    many_url: str
+    all_url: str
+    restrictions: Sequence[str]
+    restrict_url: str
+
+
+def capture(visit: Visit, capture_id: str) -> Page:
+    """Show one capture: its metadata and the table of its functions."""
+    record = visit.store.record(capture_id)
+    graph = visit.profiles.get(visit.store.read(capture_id, ".prof"))
+    state = TableState.from_query(visit.query, visit.settings)
+    found = rows(
+        graph,
+        state.sort_by,
+        visit.settings.restrictions if state.is_restricted else (),
+        state.search,
+        descending=state.is_descending,
+    )
+    shown = found[: state.limit]
+
+    def url(function: Function) -> str:
+        return visit.links.function(capture_id, function)
+
+    def here(**changes: str) -> str:
+        return visit.links.capture(capture_id, **state.to_query(**changes))
+
+    restrictions = visit.settings.restrictions
+    view = CaptureView(
+        summary=summary(record, graph, now=visit.now),
+        profile_url=visit.links.download_profile(capture_id),
+        record_url=visit.links.download_record(capture_id),
+        total=seconds(graph.total_seconds),
+        total_calls=count(graph.total_calls),
+        functions=count(len(graph.functions)),
+        heads=heads(state, here),
+        rows=[function_row(row, url=url(row.function)) for row in shown],
+        matching=count(len(found)),
+        is_whole=len(shown) == len(found),
+        search=state.search,
+        hidden={k: v for k, v in state.to_query().items() if k != "search"},
+        clear_url=here(search=""),
+        many=count(MANY_ROWS),
+        many_url=here(rows=str(MANY_ROWS)) if len(shown) < MANY_ROWS < len(found) else "",
+        all_url=here(rows="all"),
+        restrictions=[str(item) for item in restrictions] if state.is_restricted else [],
+        restrict_url=here(restricted="no" if state.is_restricted else ""),
+    )
+
+    def data() -> Mapping[str, Any]:
+        return {
+            "capture": record_data(record, visit.links),
+            "profile": profile_data(graph),
+            "table": {
+                "sort_by": list(state.sort_by),
+                "search": state.search,
+                "restrictions": list(restrictions) if state.is_restricted else [],
+                "matching": len(found),
+                "rows": [row_data(row, url=url(row.function)) for row in shown],
+            },
+        }
+
+    return Page("capture.html", view, data)

@@ -1,0 +1,46 @@
+"""What is shown for what is not there, not yet there, or cannot be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flaskprof.web.visit import Page
+
+__all__ = ["being_written", "trouble"]
+
+
+@dataclass(frozen=True, slots=True)
+class BeingWrittenView:
+    """A capture that will be there in a moment."""
+
+    capture_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleView:
+    """An answer that is not what was asked for, and why."""
+
+    title: str
+    message: str
+    profile_url: str = ""
+
+
+def being_written(capture_id: str) -> Page:
+    """Say that a capture is on its way; the page loads itself again."""
+    return Page(
+        "being_written.html",
+        BeingWrittenView(capture_id),
+        lambda: {"being_written": {"id": capture_id, "retry_after_seconds": 1}},
+        status=202,
+        headers={"Retry-After": "1", "Refresh": "1"},
+    )
+
+
+def trouble(status: int, title: str, message: str, *, profile_url: str = "") -> Page:
+    """Say what is wrong, in the same words to people and to programs."""
+    return Page(
+        "trouble.html",
+        TroubleView(title, message, profile_url),
+        lambda: {"error": {"status": status, "title": title, "message": message}},
+        status=status,
+    )

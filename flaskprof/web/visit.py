@@ -1,0 +1,57 @@
+"""What a view is given and what it returns.
+
+A view takes a `Visit` and the arguments of its address. It returns a `Page`, which is
+printed as HTML or as JSON, or a `Download`. It raises werkzeug's HTTP exceptions for a
+query that makes no sense and lets the errors of the store and the profile reader pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from flaskprof.config import Settings
+from flaskprof.store import Store
+from flaskprof.web.links import Links
+from flaskprof.web.parsed import ParsedProfiles
+
+__all__ = ["Download", "Page", "View", "Visit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request, as a view sees it. `now` is in Unix seconds."""
+
+    store: Store
+    settings: Settings
+    profiles: ParsedProfiles
+    links: Links
+    query: MultiDict[str, str]
+    now: float
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is to be shown: `view` by the template, or what `data` returns as JSON."""
+
+    template: str
+    view: Any
+    data: Callable[[], Mapping[str, Any]]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that the browser saves and never opens."""
+
+    body: bytes
+    filename: str
+    mimetype: str
+
+
+View = Callable[..., Page | Download]

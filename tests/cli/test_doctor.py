@@ -1,0 +1,58 @@
+"""`flaskprof doctor`: what works here and what to do about the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+
+def findings(done):
+    return {row["what"]: (row["level"], row["finding"]) for row in json.loads(done.output)}
+
+
+def test_a_healthy_place_is_said_to_be_one(command, tmp_path):
+    done = command("doctor", "--json", FLASKPROF_ENGINE="python")
+    assert (done.code, done.errors) == (0, "")
+    found = findings(done)
+    assert found["engine"] == ("good", "python")
+    assert found["data directory"] == (
+        "good",
+        f"{tmp_path / '.flaskprof'}, 0 B of 256 MB used",
+    )
+    assert found["access"][0] == "note"
+    assert not (tmp_path / ".flaskprof").exists(), "looking changes nothing"
+
+
+def test_the_engine_in_c_says_what_it_measures_time_with(command):
+    found = findings(command("doctor", "--json", "--engine", "calltree"))
+    assert found["engine"] == ("good", "calltree")
+    assert "clock" in found
+
+
+def test_it_reads_well_in_a_terminal(command):
+    done = command("doctor", COLUMNS="60")
+    marks = {line.split()[0] for line in done.output.splitlines()}
+    assert marks <= {"ok", "note"}
+    assert "engine" in done.output
+
+
+@pytest.mark.parametrize("kind", ["a file", "full", "stopped"])
+def test_what_is_wrong_is_said_with_what_to_do(command, save, tmp_path, kind):
+    directory = tmp_path / ".flaskprof"
+    environ = {}
+    if kind == "a file":
+        directory.write_text("not a directory")
+        code, what, text = 1, "data directory", "FLASKPROF_DIR"
+    elif kind == "full":
+        save()
+        environ["FLASKPROF_MAX_BYTES"] = "10"
+        code, what, text = 1, "data directory", "FLASKPROF_MAX_BYTES"
+    else:
+        directory.mkdir()
+        (directory / "stop").touch()
+        code, what, text = 0, "captures", os.fspath(directory / "stop")
+    done = command("doctor", "--json", **environ)
+    assert done.code == code
+    assert text in findings(done)[what][1]

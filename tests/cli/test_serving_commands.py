@@ -1,0 +1,163 @@
+"""`flaskprof open` and `flaskprof demo`: real servers, asked over HTTP."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+
+@contextmanager
+def running(tmp_path, *args, program=("-m", "flaskprof"), **environ):
+    """Run a command that serves; yields its process, port and the lines before the port."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("FLASKPROF_")
+    }
+    process = subprocess.Popen(
+        [sys.executable, *program, *args],
+        cwd=tmp_path,
+        env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+        | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # Its lines are taken as they come, so that it never waits for room in the pipe.
+    errors = []
+    reader = threading.Thread(target=lambda: errors.extend(process.stderr))
+    reader.start()
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)(\S*)", line)
+        assert found, line + process.stdout.read()
+        yield process, int(found[1]), found[2]
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(20)
+        process.stdout.close()
+        reader.join()
+        process.stderr.close()
+    assert not any("Traceback" in line for line in errors), "".join(errors)
+
+
+def get(port, path, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def test_one_file_is_opened_at_its_own_page(tmp_path, profile):
+    (tmp_path / "my.prof").write_bytes(profile)
+    with running(tmp_path, "open", "my.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path)
+        assert response.status == 200
+        assert b"my.prof" in body
+        assert b"builtins.abs" in body
+        response, body = get(port, path + ".prof")
+        assert (response.status, body) == (200, profile)
+
+
+def test_several_files_are_opened_at_the_list(tmp_path, profile):
+    (tmp_path / "one.prof").write_bytes(profile)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "two.prof").write_bytes(profile)
+    with running(tmp_path, "open", "one.prof", "folder", "--no-browser") as (_, port, path):
+        response, body = get(port, path)
+        assert response.status == 200
+        assert b"one.prof" in body
+        assert b"two.prof" in body
+
+
+def test_a_page_that_reached_loopback_by_another_name_is_refused(tmp_path, profile):
+    (tmp_path / "my.prof").write_bytes(profile)
+    with running(tmp_path, "open", "my.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path, Host="rebound.example.com")
+        assert response.status == 403
+        assert b"my.prof" not in body
+
+
+def test_pstats_viewer_is_open(tmp_path, profile):
+    (tmp_path / "my.prof").write_bytes(profile)
+    program = ("-c", "import sys; from flaskprof.cli import open_files; sys.exit(open_files())")
+    with running(tmp_path, "my.prof", "--no-browser", program=program) as (_, port, path):
+        assert get(port, path)[0].status == 200
+
+
+def test_the_browser_is_sent_to_the_page(tmp_path, profile):
+    (tmp_path / "my.prof").write_bytes(profile)
+    os.mkfifo(tmp_path / "opened")
+    browser = f"sh -c 'echo %s >{tmp_path}/opened'"
+    with running(tmp_path, "open", "my.prof", BROWSER=browser) as (_, port, path):
+        assert (tmp_path / "opened").read_text() == f"http://127.0.0.1:{port}{path}\n"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_quietly_when_told_to(tmp_path, profile, ending):
+    (tmp_path / "my.prof").write_bytes(profile)
+    with running(tmp_path, "open", "my.prof", "--no-browser") as (process, port, path):
+        assert get(port, path)[0].status == 200
+        process.send_signal(ending)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("name", ["open", "demo"])
+def test_a_port_that_is_taken_is_one_line(command, tmp_path, profile, name):
+    (tmp_path / "my.prof").write_bytes(profile)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        files = ["my.prof", "--no-browser"] if name == "open" else []
+        run = command(name, *files, "--port", str(port))
+    assert (run.code, run.output) == (2, "")
+    assert run.errors == (
+        f"flaskprof: port {port} of 127.0.0.1 cannot be used: Address already in use; "
+        "choose another with --port\n"
+    )
+
+
+def test_the_demo_shop_is_served_with_flaskprof_in_it(tmp_path):
+    with running(tmp_path, "demo", "--port", "0") as (process, port, _):
+        lines = [process.stdout.readline() for _ in range(5)]
+        base = f"http://127.0.0.1:{port}"
+        assert f'    curl -i -H "X-Profile: 1" {base}/heavy-computation\n' in lines
+        assert f"What was captured: {base}/flaskprof/\n" in lines
+        assert f"The metrics:       {base}/metrics\n" in lines
+        response, _ = get(port, "/heavy-computation", **{"X-Profile": "1"})
+        assert response.status == 200
+        capture_id = response.headers["X-Profile-Id"]
+        assert get(port, "/flaskprof/")[0].status == 200
+        response, metrics = get(port, "/metrics")
+        assert b'http_route="/heavy-computation"' in metrics
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    # What was captured is on the disk, however soon the shop was stopped.
+    (record,) = (tmp_path / ".flaskprof/captures").rglob("*.json")
+    assert record.stem == capture_id
+
+
+def test_without_sqlalchemy_the_demo_says_what_to_install(tmp_path):
+    script = (
+        "import sys; sys.modules['sqlalchemy'] = None\n"
+        "from flaskprof.cli import main; main(['demo', '--port', '0'], prog_name='flaskprof')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        "flaskprof: the demo shop needs SQLAlchemy: pip install 'flaskprof[demo]'\n"
+    )

@@ -1,0 +1,115 @@
+"""`flaskprof show`: which capture is meant, and where its time went."""
+
+import json
+import pstats
+import time
+
+import pytest
+
+from flaskprof.profiles.marshal_reader import read_profile
+
+
+def test_the_functions_of_a_capture_are_shown(command, save):
+    record = save(route="/orders", notes=("a note",))
+    run = command("show", record.id)
+    assert (run.code, run.errors) == (0, "")
+    lines = run.output.splitlines()
+    assert lines[0] == f"GET /orders  {record.id}"
+    assert lines[1].endswith("status 200, 250 ms, trigger header, exact")
+    assert lines[2] == "a note"
+    assert lines[3].startswith("12 calls of 3 functions in ")
+    assert lines[5].split() == ["Calls", "Self", "%", "Cumulative", "%", "Function"]
+    (work,) = [line for line in lines if line.endswith("(work)")]
+    assert work.split()[0] == "1"
+    (builtin,) = [line for line in lines if line.endswith("{built-in method builtins.abs}")]
+    assert builtin.split()[0] == "10"
+
+
+def test_a_capture_is_named_by_id_prefix_uuid_latest_or_file(command, save, profile, tmp_path):
+    old = save(time.time() - 3600)
+    new = save()
+    (tmp_path / "my.prof").write_bytes(profile)
+    uuid = f"{old.id[:8]}-{old.id[8:12]}-{old.id[12:16]}-{old.id[16:20]}-{old.id[20:]}"
+    for reference, expected in {
+        old.id: old.id,
+        old.id[:8]: old.id,
+        old.id[:20].upper(): old.id,
+        uuid: old.id,
+        "latest": new.id,
+    }.items():
+        data = json.loads(command("show", reference, "--json").output)
+        assert data["capture"]["id"] == expected
+    data = json.loads(command("show", "my.prof", "--json").output)
+    assert (data["capture"]["title"], data["capture"]["trigger"]) == ("my.prof", "file")
+
+
+def test_a_prefix_of_several_captures_is_refused_with_their_ids(command, save):
+    moment = time.time()
+    first, second = sorted(save(moment).id for _ in range(2))
+    run = command("show", first[:12])
+    assert run.code == 4
+    assert run.errors == (
+        f"flaskprof: 2 captures begin with {first[:12]}: give more digits of one of "
+        f"{first}, {second}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "reference", ["0" * 8, "0123456", "0" * 32, "f" * 12 + "7fff8" + "f" * 15]
+)
+def test_a_capture_that_is_not_there_is_one_line(command, save, reference):
+    save()
+    run = command("show", reference)
+    assert (run.code, run.output, run.errors.count("\n")) == (4, "", 1)
+
+
+def test_order_and_rows_are_as_asked(command, save):
+    save()
+    run = command("show", "latest", "--sort", "calls", "--limit", "1")
+    rows = run.output.split("Function\n")[1].splitlines()
+    assert rows[0].endswith("{built-in method builtins.abs}")
+    assert rows[1] == "1 of 3 functions: see --limit."
+    run = command("show", "latest", FLASKPROF_SORT_BY="calls", FLASKPROF_RESTRICTIONS="work")
+    assert "(work)" in run.output
+    assert "builtins.abs" not in run.output
+
+
+def test_json_agrees_with_pstats_to_the_last_digit(command, save, profile, tmp_path):
+    save()
+    data = json.loads(command("show", "latest", "--json").output)
+    path = tmp_path / "copy.prof"
+    path.write_bytes(profile)
+    expected = {
+        key: (calls, primitive, self_seconds, cumulative)
+        for key, (primitive, calls, self_seconds, cumulative, _) in (
+            pstats.Stats(str(path)).stats.items()
+        )
+    }
+    assert {
+        (row["file"], row["line"], row["name"]): (
+            row["calls"],
+            row["primitive_calls"],
+            row["self_seconds"],
+            row["cumulative_seconds"],
+        )
+        for row in data["functions"]
+    } == expected
+    assert data["total_calls"] == 12
+    assert data["total_seconds"] == read_profile(profile).total_seconds
+
+
+def test_a_damaged_profile_is_one_line(command, save):
+    record = save(content=b"no profile")
+    run = command("show", record.id)
+    assert (run.code, run.output, run.errors.count("\n")) == (3, "", 1)
+    assert record.id in run.errors
+
+
+def test_the_terminal_is_safe_from_the_names_in_a_profile(command):
+    from pathlib import Path
+
+    hostile = Path(__file__).parents[1] / "data/hostile/xss.prof"
+    run = command("show", str(hostile), COLUMNS="80")
+    assert run.code == 0
+    assert all(line.isprintable() for line in run.output.splitlines())
+    assert all(len(line) <= 80 for line in run.output.splitlines()[4:])

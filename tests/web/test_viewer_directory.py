@@ -1,0 +1,55 @@
+"""The viewer over a real data directory."""
+
+from werkzeug.test import Client
+
+from flaskprof.config import Settings
+from flaskprof.ids import new_capture_id
+from flaskprof.record import CaptureRecord
+from flaskprof.store.directory import DirectoryStore
+from flaskprof.web.app import Viewer
+
+JSON = {"Accept": "application/json"}
+
+
+def test_what_an_application_saved_is_shown(tmp_path, flask_prof):
+    store = DirectoryStore(tmp_path / "data")
+    client = Client(Viewer(store, settings=Settings()))
+    assert "Nothing has been captured yet" in client.get("/").text
+    record = CaptureRecord(
+        id=new_capture_id(),
+        started=1_800_000_000.0,
+        duration_seconds=0.25,
+        method="GET",
+        route="/orders/<int:id>",
+        trigger="header",
+        status=200,
+    )
+    assert client.get(f"/c/{record.id}").status_code == 202
+    store.save(record, {".prof": flask_prof})
+    assert client.get("/", headers=JSON).json["captures"][0]["id"] == record.id
+    assert "/orders/&lt;int:id&gt;" in client.get("/").text
+    assert "fibonacci" in client.get(f"/c/{record.id}").text
+    assert client.get(f"/c/{record.id}.prof").data == flask_prof
+    assert CaptureRecord.from_json(client.get(f"/c/{record.id}.json").data) == record
+
+
+def test_no_id_leads_out_of_the_directory(tmp_path):
+    (tmp_path / "secret.prof").write_bytes(b"secret")
+    client = Client(Viewer(DirectoryStore(tmp_path / "data"), settings=Settings()))
+    for name in ("..%2fsecret", "%2e%2e/secret", f"{tmp_path}/secret", "..%5csecret", "%00"):
+        for suffix in ("", ".prof", ".json"):
+            response = client.get(f"/c/{name}{suffix}")
+            assert response.status_code == 404
+            assert response.mimetype == "text/html"
+
+
+def test_a_file_that_cannot_be_read_is_said_to_be_so(tmp_path):
+    store = DirectoryStore(tmp_path)
+    record = CaptureRecord(id=new_capture_id(), started=1.0, duration_seconds=0.1)
+    store.save(record, {".prof": b""})
+    (path,) = tmp_path.rglob("*.prof")
+    path.unlink()
+    path.mkdir()
+    response = Client(Viewer(store, settings=Settings())).get(f"/c/{record.id}", headers=JSON)
+    assert response.status_code == 503
+    assert "Is a directory" in response.json["error"]["message"]
