@@ -13,6 +13,7 @@ from flaskprof.capture import _calltree
 from flaskprof.capture.assemble import assemble
 from flaskprof.capture.cost import recording_cost
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
+from flaskprof.capture.notes import MIXED, STARTED_THREADS
 from flaskprof.profiles.model import CallTree
 
 __all__ = ["CallTreeEngine", "CallTreeRecording"]
@@ -30,6 +31,11 @@ class CallTreeRecording(_calltree.Recording):
 
     notes: list[str]
     facts: Facts
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the recorded threads while it was on."""
+        return self.cpu_ns / 1e9
 
     def stop(self) -> None:
         """Let go of the interpreter's events and say what limits the profile."""
@@ -58,14 +64,9 @@ class CallTreeRecording(_calltree.Recording):
                 "ones are summed up as (more)."
             )
         if self.has_threads:
-            limits.append(
-                "The request started threads: what ran in them is not in the profile."
-            )
+            limits.append(STARTED_THREADS)
         if self.is_mixed:
-            limits.append(
-                "Two threads worked on the request at the same time: only one of them is in "
-                "the profile."
-            )
+            limits.append(MIXED)
         if self.orphans:
             limits.append(
                 f"{self.orphans} returns came without their call, since another tool broke "
