@@ -13,7 +13,7 @@ from flaskprof.capture import _calltree
 from flaskprof.capture.assemble import assemble
 from flaskprof.capture.cost import recording_cost
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
-from flaskprof.capture.notes import MIXED, STARTED_THREADS
+from flaskprof.capture.notes import MIXED, STARTED_THREADS, starts_thread
 from flaskprof.profiles.model import CallTree
 
 __all__ = ["CallTreeEngine", "CallTreeRecording"]
@@ -54,6 +54,8 @@ class CallTreeRecording(_calltree.Recording):
             raise RecordingLostError(str(error)) from None
         tree = assemble(functions, (columns[0], columns[1], columns[2], columns[3]))
         self.facts = self._facts(tree)
+        if STARTED_THREADS not in self.notes and any(map(starts_thread, tree.functions)):
+            self.notes.append(STARTED_THREADS)
         return tree
 
     def _limits(self) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -109,14 +110,15 @@ class _Dispatching:
 
     def put_on(self, tap: Tap) -> tuple[_Dispatcher, greenlet] | None:
         current = getcurrent()
-        dispatcher: Any = sys.getprofile()
-        if dispatcher is None:
-            dispatcher = _Dispatcher()
-            sys.setprofile(dispatcher)
-        elif not isinstance(dispatcher, _Dispatcher) or current in dispatcher.taps:
+        active: Any = sys.getprofile()
+        dispatcher = _Dispatcher() if active is None else active
+        if not isinstance(dispatcher, _Dispatcher) or current in dispatcher.taps:
             return None
-        # From here to the end nothing may be called: the tap is on.
+        put_on = partial(sys.setprofile, dispatcher)
+        # From here on the tap may be on. What is called no longer is an event: see `Tap`.
         dispatcher.taps[current] = tap
+        if active is None:
+            put_on()
         return dispatcher, current
 
     def is_here(self, spot: tuple[_Dispatcher, greenlet]) -> bool:

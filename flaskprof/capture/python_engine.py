@@ -9,6 +9,7 @@ has no engine rather than a wrong one.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, thread_time
 from types import CodeType, FrameType
@@ -16,7 +17,7 @@ from typing import Any
 
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
 from flaskprof.capture.graft import Waiting, graft
-from flaskprof.capture.notes import MIXED, STARTED_THREADS
+from flaskprof.capture.notes import MIXED, STARTED_THREADS, starts_thread
 from flaskprof.capture.own import is_own
 from flaskprof.capture.places import Place, Threads, place_here
 from flaskprof.capture.taps import new_tap, take_off_leftover
@@ -29,20 +30,23 @@ _BUSY = "another profiler is active on this thread"
 _STRANGER = "another profiler took over during the request: calls after that are missing"
 _SWITCHED_OFF = "the profiler was switched off during the request: calls after that are missing"
 
-_GREENLET_STARTS = ("start_new_thread", "start_joinable_thread")
-_THREAD_STARTS = tuple(f"<built-in method _thread.{name}>" for name in _GREENLET_STARTS)
-
 
 class PythonEngine:
-    """Records with the standard library alone; see the module for how."""
+    """Records with the standard library alone; see the module for how.
+
+    `place` gives where a recording that starts now is to be put on.
+    """
 
     name = "python"
     exactness = "exact"
 
+    def __init__(self, place: Callable[[], Place] = place_here) -> None:
+        self._place = place
+
     def start(self) -> PythonRecording:
         """Return a recording; raises `EngineBusyError` if this thread has a profiler."""
         take_off_leftover()
-        place = place_here()
+        place = self._place()
         if place.is_taken():
             raise EngineBusyError(_BUSY)
         return PythonRecording(place)
@@ -193,7 +197,7 @@ class PythonRecording:
         if self._lost:
             raise RecordingLostError(self._lost)
         graph = without(self.graph(), is_own)
-        if any(_starts_thread(function) for function in graph.functions):
+        if any(map(starts_thread, graph.functions)):
             self._note(STARTED_THREADS)
         self.facts = Facts(events=2 * graph.total_calls)
         return graph
@@ -235,13 +239,6 @@ def _functions(frame: FrameType | None, base: int) -> list[Function]:
             functions.append(function)
         frame = frame.f_back
     return functions
-
-
-def _starts_thread(function: Function) -> bool:
-    """Whether calling this is starting a thread; under gevent that is a greenlet."""
-    if function.file == "~":
-        return function.name in _THREAD_STARTS
-    return function.name in _GREENLET_STARTS and function.file.endswith("gevent/thread.py")
 
 
 def graph_of(entries: list[Any]) -> CallGraph:
