@@ -404,6 +404,6 @@ def test_what_runs_elsewhere_while_it_is_held_is_called_by_what_waits(watcher):
     }
     assert graph.functions[function_of(waits.__code__)].callers == {}
     assert tree.total_ns == recording._on_ns
-    assert 0.3 < tree.total_ns / 1e9
+    assert tree.total_ns / 1e9 > 0.3
     assert recording.cpu_seconds > 0
     recording.resume()
