@@ -24,9 +24,6 @@ run: $(VENV)/.installed-demo  ## run the demo shop with flaskprof in it: http://
 test: $(VENV)/.installed-test  ## run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
 
-test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)
-	tests/next.sh
-
 fuzz: $(VENV)/.installed-test  ## compare engine and tracer on 10,000 made-up programs
 	FLASKPROF_FUZZ_PROGRAMS=10000 $(BIN)/python -m pytest --timeout 0 \
 	    tests/capture/test_calltree_fuzz.py $(ARGS)
@@ -37,6 +34,9 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
 	tests/sanitize.sh $(BIN)/python $(ARGS)
+
+test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)
+	tests/next.sh
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check

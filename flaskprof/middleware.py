@@ -21,7 +21,7 @@ from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
-from flaskprof.capture.engines import Recording
+from flaskprof.capture.engines import Engine, Recording
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
@@ -249,6 +249,7 @@ class CapturedExchange(Exchange):
         "_ask",
         "_base_url",
         "_cpu_seconds",
+        "_engine",
         "_id",
         "_overlap",
         "_recording",
@@ -270,10 +271,11 @@ class CapturedExchange(Exchange):
         self._skip_text = ""
         self._started_unix = time.time()
         self._id = new_capture_id(self._started_unix)
+        self._engine: Engine | None = None
         self._recording: Recording | None = None
         self._overlap: Overlap | None = None
         try:
-            self._recording = recorder.record(ask)
+            self._engine, self._recording = recorder.record(ask)
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
@@ -353,8 +355,9 @@ class CapturedExchange(Exchange):
             self._recorder.overlaps.end(self._overlap)
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
-        recording, self._recording = self._recording, None
-        if recording is None or self._skip_text:
+        engine, recording = self._engine, self._recording
+        self._engine = self._recording = None
+        if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
         record = CaptureRecord(
@@ -367,7 +370,8 @@ class CapturedExchange(Exchange):
             endpoint=match.endpoint,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
-            engine=self._recorder.engine.name if self._recorder.engine else "",
+            engine=engine.name,
+            exactness=engine.exactness,
             host=socket.gethostname(),
             pid=os.getpid(),
             service=settings.service_name,

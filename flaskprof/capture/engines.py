@@ -73,7 +73,10 @@ class Recording(Protocol):
 
 
 class Engine(Protocol):
-    """Starts recordings. `name` and `exactness` are what the metadata of a capture says."""
+    """Starts recordings. `name` and `exactness` are what the metadata of a capture says.
+
+    `exactness` is "exact" where every call is counted, else "sampled".
+    """
 
     name: str
     exactness: str
