@@ -104,7 +104,7 @@ class Middleware:
         if not recorder.is_started:
             recorder.start(self._rules.explain())
         if recorder.overlaps.is_counting:
-            recorder.overlaps.request_started()
+            recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
         if ask is None:
             exchange = Exchange(environ, start_response, recorder, self._name_route)

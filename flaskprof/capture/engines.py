@@ -108,3 +108,7 @@ class Engine(Protocol):
     def start(self) -> Recording:
         """Return a recording that is off; raises `EngineBusyError` where none can be had."""
         ...
+
+    def rest(self, pause_seconds: float, /) -> None:
+        """Ease other threads where no recording was on for so long; the next `on` wakes it."""
+        ...

@@ -28,7 +28,7 @@ __all__ = ["SamplingEngine", "SamplingRecording"]
 
 _NOTE = (
     "Sampled: builtins are not seen, their time is that of the functions that called them; "
-    "computing in stretches shorter than 5 ms is partly seen as the waiting that follows it."
+    "computing in stretches shorter than 5 ms is mostly read as the waiting that follows it."
 )
 _DEEP = f"Stacks of more than {MAX_DEPTH:,} calls were seen: their middle is (more)."
 _FULL = f"More than {MAX_STACKS:,} different stacks were seen: further ones end in (more)."
@@ -203,6 +203,9 @@ class SamplingEngine:
         except NoWatcherError as error:
             raise EngineBusyError(str(error)) from None
         return SamplingRecording(self._watcher)
+
+    def rest(self, pause_seconds: float, /) -> None:
+        """Do nothing: between two segments nothing is looked at."""
 
 
 def _this_thread() -> int:
