@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -173,6 +174,10 @@ class Exchange:
         if _is_passed_on(result, environ):
             self.end()
             return result
+        return self.follow(result)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with the end of the exchange tied to its own."""
         return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -283,14 +288,10 @@ class CapturedExchange(Exchange):
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
-        try:
-            result = self.inside(app, environ, self.start_response)
-        except BaseException as error:
-            self.fail(error)
-            raise
-        if _is_passed_on(result, environ):
-            self.end()
-            return result
+        return super().run(partial(self.inside, app), environ)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with its recording and the end of the exchange tied to it."""
         return (SizedCapturedBody if hasattr(result, "__len__") else CapturedBody)(result, self)
 
     def inside(self, code: Callable[..., T], *arguments: Any) -> T:
