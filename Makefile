@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-next fuzz leaks sanitize lint docs bench wheel clean
+.PHONY: help run test fuzz leaks soak sanitize test-next lint docs bench wheel clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ fuzz: $(VENV)/.installed-test  ## compare engine and tracer on 10,000 made-up pr
 leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 captures
 	FLASKPROF_LEAK_ROUNDS=100000 $(BIN)/python -m pytest --timeout 0 -k flat \
 	    tests/capture/test_calltree.py $(ARGS)
+
+soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
+	FLASKPROF_SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
 	tests/sanitize.sh $(BIN)/python $(ARGS)

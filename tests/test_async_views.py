@@ -39,7 +39,7 @@ async def serving(n):
     return n
 
 
-def make_app(directory, **settings):
+def make_app(directory, **settings):  # noqa: C901  an application has many views
     app = Flask("shop")
     app.debug = True
     app.config.update(FLASKPROF_DIR=str(directory), **settings)
