@@ -33,7 +33,7 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 	    tests/capture/test_calltree.py $(ARGS)
 
 soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
-	FLASKPROF_SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
+	SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
 	tests/sanitize $(BIN)/python $(ARGS)
