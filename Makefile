@@ -13,10 +13,10 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test fuzz leaks soak sanitize lint docs bench wheel clean
+.PHONY: help run test test-next fuzz leaks soak sanitize lint docs bench wheel clean
 
 help:  ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 run: $(VENV)/.installed-demo  ## run the demo shop with flaskprof in it: http://127.0.0.1:5000
 	$(BIN)/flaskprof demo $(ARGS)
@@ -36,7 +36,10 @@ soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real ser
 	SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
-	tests/sanitize $(BIN)/python $(ARGS)
+	tests/sanitize.sh $(BIN)/python $(ARGS)
+
+test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)
+	tests/next.sh
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check
@@ -48,6 +51,7 @@ docs: $(VENV)/.installed-demo  ## write anew what is generated in docs/
 
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+	$(BIN)/python benchmarks/engine.py
 
 wheel: $(VENV)/.installed-test  ## build sdist and wheel into dist/
 	$(BIN)/python -m build

@@ -57,10 +57,13 @@ def builtin_bound() -> None:
 
 
 class Point:
+    """Something with an attribute or two and a method."""
+
     def __init__(self, x: int, y: int) -> None:
         self.x, self.y = x, y
 
     def norm(self) -> int:
+        """Return the sum of what it is away from zero."""
         return abs(self.x) + abs(self.y)
 
 

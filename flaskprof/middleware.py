@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,7 +22,7 @@ from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
-from flaskprof.capture.engines import Recording
+from flaskprof.capture.engines import Engine, Recording
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
@@ -104,7 +105,7 @@ class Middleware:
         if not recorder.is_started:
             recorder.start(self._rules.explain())
         if recorder.overlaps.is_counting:
-            recorder.overlaps.request_started()
+            recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
         if ask is None:
             exchange = Exchange(environ, start_response, recorder, self._name_route)
@@ -173,6 +174,10 @@ class Exchange:
         if _is_passed_on(result, environ):
             self.end()
             return result
+        return self.follow(result)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with the end of the exchange tied to its own."""
         return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -250,6 +255,7 @@ class CapturedExchange(Exchange):
     __slots__ = (
         "_ask",
         "_base_url",
+        "_engine",
         "_id",
         "_overlap",
         "_skip_text",
@@ -269,10 +275,11 @@ class CapturedExchange(Exchange):
         self._skip_text = ""
         self._started_unix = time.time()
         self._id = new_capture_id(self._started_unix)
+        self._engine: Engine | None = None
         self._overlap: Overlap | None = None
         recording = None
         try:
-            recording = recorder.record(ask)
+            self._engine, recording = recorder.record(ask)
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
@@ -281,14 +288,10 @@ class CapturedExchange(Exchange):
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
-        try:
-            result = self.inside(app, environ, self.start_response)
-        except BaseException as error:
-            self.fail(error)
-            raise
-        if _is_passed_on(result, environ):
-            self.end()
-            return result
+        return super().run(partial(self.inside, app), environ)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with its recording and the end of the exchange tied to it."""
         return (SizedCapturedBody if hasattr(result, "__len__") else CapturedBody)(result, self)
 
     def inside(self, code: Callable[..., T], *arguments: Any) -> T:
@@ -351,8 +354,9 @@ class CapturedExchange(Exchange):
             self._recorder.overlaps.end(self._overlap)
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
-        recording, self.recording = self.recording, None
-        if recording is None or self._skip_text:
+        engine, recording = self._engine, self.recording
+        self._engine = self.recording = None
+        if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
         record = CaptureRecord(
@@ -365,7 +369,8 @@ class CapturedExchange(Exchange):
             endpoint=match.endpoint,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
-            engine=self._recorder.engine.name if self._recorder.engine else "",
+            engine=engine.name,
+            exactness=engine.exactness,
             host=socket.gethostname(),
             pid=os.getpid(),
             service=settings.service_name,

@@ -892,6 +892,8 @@ static const int tool_ids[] = {3, 4, 5, 2};
 static PyObject *use_tool_id, *free_tool_id, *get_tool, *register_callback, *set_events;
 static PyObject *all_events, *no_events;
 static PyObject *tool; /* the ID that we hold, or NULL */
+/* While the ID is taken or given back an audit hook of the application may run, in Python. */
+static int is_changing;
 static int are_events_on;
 static long holders; /* recordings that have not stopped */
 static long segments; /* recordings that are on */
@@ -924,6 +926,7 @@ give_tool_back(void)
         return;
     }
     PyObject *id = tool;
+    is_changing = 1;
     if (!switch_events(0)) {
         PyErr_Clear();
     }
@@ -936,6 +939,7 @@ give_tool_back(void)
     if (!call_monitoring(free_tool_id, id, NULL, NULL)) {
         PyErr_Clear();
     }
+    is_changing = 0;
     Py_DECREF(id);
 }
 
@@ -989,8 +993,17 @@ take_tool(void)
 static int
 hold_events(void)
 {
-    if (tool == NULL && !take_tool()) {
+    if (is_changing) {
+        PyErr_SetString(PyExc_RuntimeError, "the tool ID is just being taken or given back");
         return 0;
+    }
+    if (tool == NULL) {
+        is_changing = 1;
+        int is_taken = take_tool();
+        is_changing = 0;
+        if (!is_taken) {
+            return 0;
+        }
     }
     holders++;
     return 1;

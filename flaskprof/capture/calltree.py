@@ -118,12 +118,10 @@ class CallTreeEngine:
         recording.facts = Facts()
         return recording
 
-    @staticmethod
-    def rest(pause_seconds: float) -> None:
+    def rest(self, pause_seconds: float, /) -> None:
         """Switch events off while captures wait, if nothing ran for so many seconds.
 
-        For a watcher to call now and then: a response that is streamed slowly would else
-        slow down the other threads between two of its chunks. The next `on` brings the
-        events back.
+        A response that is streamed slowly would else slow down the other threads between
+        two of its chunks. The next `on` brings the events back.
         """
         _calltree.rest(pause_seconds)

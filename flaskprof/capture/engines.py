@@ -97,11 +97,18 @@ class Recording(Protocol):
 
 
 class Engine(Protocol):
-    """Starts recordings. `name` and `exactness` are what the metadata of a capture says."""
+    """Starts recordings. `name` and `exactness` are what the metadata of a capture says.
+
+    `exactness` is "exact" where every call is counted, else "sampled".
+    """
 
     name: str
     exactness: str
 
     def start(self) -> Recording:
         """Return a recording that is off; raises `EngineBusyError` where none can be had."""
+        ...
+
+    def rest(self, pause_seconds: float, /) -> None:
+        """Ease other threads where no recording was on for so long; the next `on` wakes it."""
         ...

@@ -51,6 +51,9 @@ class PythonEngine:
             raise EngineBusyError(_BUSY)
         return PythonRecording(place)
 
+    def rest(self, pause_seconds: float, /) -> None:
+        """Do nothing: between two segments nothing is on."""
+
 
 class _Stack:
     """What is recorded of one stack, and of others that it waited for."""

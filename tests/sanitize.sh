@@ -3,7 +3,7 @@
 # error, and runs its tests: once under the sanitizers with plain malloc, so that they see
 # each object of Python, and once under Python's own memory debugger in development mode.
 #
-#   tests/sanitize [PYTHON [PYTEST ARGUMENTS]]      from the top of the checkout
+#   tests/sanitize.sh [PYTHON [PYTEST ARGUMENTS]]      from the top of the checkout
 set -eu
 python=${1:-python}
 [ $# -eq 0 ] || shift
