@@ -17,7 +17,7 @@ from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.store.directory import DirectoryStore
 from servers import get, serve, until
 
-CAPTURES = int(os.environ.get("FLASKPROF_SOAK_CAPTURES", "200"))
+CAPTURES = int(os.environ.get("SOAK_CAPTURES", "200"))
 THREADS = 8
 # So many are made back to back before they are looked at; the spool's queue holds more.
 ROUND = 40
