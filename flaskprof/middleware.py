@@ -13,7 +13,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter, thread_time
+from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
@@ -104,7 +105,7 @@ class Middleware:
         if not recorder.is_started:
             recorder.start(self._rules.explain())
         if recorder.overlaps.is_counting:
-            recorder.overlaps.request_started()
+            recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
         if ask is None:
             exchange = Exchange(environ, start_response, recorder, self._name_route)
@@ -133,6 +134,7 @@ class Exchange:
         "exception",
         "is_counted",
         "method",
+        "recording",
     )
 
     def __init__(
@@ -145,6 +147,7 @@ class Exchange:
         self.method: str = environ["REQUEST_METHOD"]
         self.exception: type[BaseException] | None = None
         self.is_counted = True
+        self.recording: Recording | None = None
         self._environ = environ
         self._server_start_response = start_response
         self._recorder = recorder
@@ -171,6 +174,10 @@ class Exchange:
         if _is_passed_on(result, environ):
             self.end()
             return result
+        return self.follow(result)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with the end of the exchange tied to its own."""
         return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -248,11 +255,9 @@ class CapturedExchange(Exchange):
     __slots__ = (
         "_ask",
         "_base_url",
-        "_cpu_seconds",
         "_engine",
         "_id",
         "_overlap",
-        "_recording",
         "_skip_text",
         "_started_unix",
     )
@@ -267,38 +272,33 @@ class CapturedExchange(Exchange):
     ) -> None:
         self._ask = ask
         self._base_url = _base_url(environ, recorder)
-        self._cpu_seconds = 0.0
         self._skip_text = ""
         self._started_unix = time.time()
         self._id = new_capture_id(self._started_unix)
         self._engine: Engine | None = None
-        self._recording: Recording | None = None
         self._overlap: Overlap | None = None
+        recording = None
         try:
-            self._engine, self._recording = recorder.record(ask)
+            self._engine, recording = recorder.record(ask)
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
         super().__init__(environ, start_response, recorder, name_route)
+        self.recording = recording
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
-        try:
-            result = self.inside(app, environ, self.start_response)
-        except BaseException as error:
-            self.fail(error)
-            raise
-        if _is_passed_on(result, environ):
-            self.end()
-            return result
+        return super().run(partial(self.inside, app), environ)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with its recording and the end of the exchange tied to it."""
         return (SizedCapturedBody if hasattr(result, "__len__") else CapturedBody)(result, self)
 
     def inside(self, code: Callable[..., T], *arguments: Any) -> T:
         """Run a piece of the application's own code with the recording on."""
-        recording = self._recording
+        recording = self.recording
         if recording is None:
             return code(*arguments)
-        started = thread_time()
         try:
             recording.on()
         except Exception:  # noqa: BLE001  the application runs all the same
@@ -310,7 +310,6 @@ class CapturedExchange(Exchange):
                 recording.off()
             except Exception:  # noqa: BLE001  as above
                 _failed(self._recorder, "recording")
-            self._cpu_seconds += thread_time() - started
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Start the response with the headers of the capture added."""
@@ -348,15 +347,15 @@ class CapturedExchange(Exchange):
         recorder.metrics.count_capture(self._ask.trigger, "skipped")
 
     def _release(self) -> None:
-        if self._recording is not None:
-            self._recording.stop()
+        if self.recording is not None:
+            self.recording.stop()
             self._recorder.give_back()
         if self._overlap is not None:
             self._recorder.overlaps.end(self._overlap)
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
-        engine, recording = self._engine, self._recording
-        self._engine = self._recording = None
+        engine, recording = self._engine, self.recording
+        self._engine = self.recording = None
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
@@ -364,7 +363,7 @@ class CapturedExchange(Exchange):
             id=self._id,
             started=self._started_unix,
             duration_seconds=seconds,
-            cpu_seconds=self._cpu_seconds,
+            cpu_seconds=recording.cpu_seconds,
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,

@@ -550,6 +550,32 @@ def test_no_more_requests_are_captured_at_once_than_the_budget_allows(wrap, dire
     assert "X-Profile-Id" in heads[-1]
 
 
+def test_a_request_beside_a_capture_is_counted_and_eases_what_is_on(
+    wrap, directory, monkeypatch
+):
+    rested = []
+    captured = wrap(lambda e, s: a_closing_result(e, s, []))
+    heads = []
+    result = captured(environ_for(HTTP_X_PROFILE="1"), lambda _, h, *__: heads.append(dict(h)))
+    recorder = recorder_of(directory)
+    monkeypatch.setattr(type(recorder.engine), "rest", lambda _, pause: rested.append(pause))
+    for _ in range(3):
+        exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for())
+    result.close()
+    exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for())
+    assert rested == [1.0, 1.0, 1.0]
+    assert recorder.flush(10)
+    assert recorder.store.record(heads[0]["X-Profile-Id"]).overlaps == 3
+
+
+def test_no_capture_is_begun_while_too_many_wait_to_be_written(wrap, directory, monkeypatch):
+    app = wrap(lambda e, s: a_list(e, s, []))
+    exchange(app, environ_for())
+    monkeypatch.setattr(recorder_of(directory)._spool, "is_behind", lambda: True)
+    seen = exchange(app, environ_for(HTTP_X_PROFILE="1"))
+    assert skipped(seen) == "too many captures wait to be written"
+
+
 def test_nested_middlewares_count_once_and_the_inner_one_names_the_route(wrap, directory):
     inner = wrap(lambda e, s: a_list(e, s, []), route=lambda environ: "/inner")
     outer = wrap(inner, route=lambda environ: "/outer")

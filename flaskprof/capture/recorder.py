@@ -30,6 +30,7 @@ from flaskprof.store.directory import DirectoryStore
 __all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
 
 _EXIT_SECONDS = 3.0
+_LONG_PAUSE_SECONDS = 1.0
 
 
 class SkippedError(Exception):
@@ -93,6 +94,14 @@ class Recorder:
             )
             self.is_started = True
 
+    def request_started(self) -> None:
+        """Say that a request starts while `overlaps.is_counting`."""
+        self.overlaps.request_started()
+        # A response that is streamed slowly must not slow down the requests that come
+        # between two of its chunks.
+        if self.engine is not None:
+            self.engine.rest(_LONG_PAUSE_SECONDS)
+
     def record(self, ask: Ask) -> tuple[Engine, Recording]:
         """Return a recording that is off, and the engine that makes it.
 
@@ -106,6 +115,8 @@ class Recorder:
             raise SkippedError(Skip.stopped)
         if self._spool.is_full():
             raise SkippedError(Skip.full)
+        if self._spool.is_behind():
+            raise SkippedError(Skip.writing)
         refusal = self._budget.take(is_at_home=ask.is_at_home)
         if refusal is not None:
             raise SkippedError(refusal)

@@ -48,6 +48,7 @@ class Skip(Enum):
     stopped = "captures are stopped by the file 'stop' in the data directory"
     too_many = "too many requests are being captured"
     used_up = "the token is used up"
+    writing = "too many captures wait to be written"
 
 
 def take_ask(environ: dict[str, Any], rules: AccessRules) -> Ask | None:

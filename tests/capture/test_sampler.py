@@ -368,3 +368,42 @@ def test_greenlets_are_sampled_apart_by_a_thread_that_is_none(patched):
         "two: busy_two wait_two",
         "closed",
     ]
+
+
+def in_thread(code):
+    thread = threading.Thread(target=code)
+    thread.start()
+    thread.join()
+
+
+def test_what_runs_elsewhere_while_it_is_held_is_called_by_what_waits(watcher):
+    recording = SamplingEngine(watcher).start()
+
+    def elsewhere():
+        recording.on()
+        spin(0.2)
+        recording.off()
+
+    def waits():
+        assert recording.hold(in_thread.__code__)
+        assert not recording.hold(in_thread.__code__), "it is held already"
+        in_thread(elsewhere)
+        in_thread(lambda: time.sleep(0.1))
+        recording.resume()
+        spin(0.1)
+
+    recording.on()
+    waits()
+    recording.off()
+    tree = recording.finish()
+    graph = call_graph(tree)
+    callers = graph.functions[function_of(spin.__code__)].callers
+    assert {function.name for function in callers} == {"in_thread", "waits"}
+    assert graph.functions[function_of(in_thread.__code__)].callers.keys() == {
+        function_of(waits.__code__)
+    }
+    assert graph.functions[function_of(waits.__code__)].callers == {}
+    assert tree.total_ns == recording._on_ns
+    assert tree.total_ns / 1e9 > 0.3
+    assert recording.cpu_seconds > 0
+    recording.resume()
