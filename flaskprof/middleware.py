@@ -95,6 +95,7 @@ class Middleware:
     ) -> Iterable[bytes]:
         if not self.recorder.is_started:
             self.recorder.start(self._rules.explain())
+        self.recorder.end_abandoned()
         outer = environ.get(EXCHANGE)
         if outer is not None:
             outer.is_counted = False
@@ -104,6 +105,8 @@ class Middleware:
         recorder = self.recorder
         if not recorder.is_started:
             recorder.start(self._rules.explain())
+        if recorder.abandoned:
+            recorder.end_abandoned()
         if recorder.overlaps.is_counting:
             recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
@@ -123,7 +126,6 @@ class Exchange:
 
     __slots__ = (
         "_environ",
-        "_is_ended",
         "_match",
         "_metrics",
         "_name_route",
@@ -133,6 +135,7 @@ class Exchange:
         "_status",
         "exception",
         "is_counted",
+        "is_ended",
         "method",
         "recording",
     )
@@ -156,7 +159,7 @@ class Exchange:
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
-        self._is_ended = False
+        self.is_ended = False
         self._started = perf_counter()
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
@@ -210,9 +213,9 @@ class Exchange:
 
     def end(self) -> None:
         """Count the request; only the first call does so. Never raises."""
-        if self._is_ended:
+        if self.is_ended:
             return
-        self._is_ended = True
+        self.is_ended = True
         try:
             seconds = perf_counter() - self._started
             self._release()
@@ -229,6 +232,10 @@ class Exchange:
         finally:
             # The environ holds this object too; without the cycle both go at once.
             self._environ = {}
+
+    def abandon(self) -> None:
+        """Have the exchange ended later; for finalizers, which may take no lock."""
+        self._recorder.abandoned.append(self)
 
     def _release(self) -> None:
         """End what else runs with the request."""
@@ -408,6 +415,11 @@ class TimedBody:
             raise
         self._exchange.end()
 
+    def __del__(self) -> None:
+        # A server that broke off may never have closed it (werkzeug's on a reset).
+        if not self._exchange.is_ended:
+            self._exchange.abandon()
+
 
 class CapturedBody:
     """The application's result, recorded at each step of the iteration and in ``close()``."""
@@ -443,6 +455,11 @@ class CapturedBody:
             self._exchange.fail(error)
             raise
         self._exchange.end()
+
+    def __del__(self) -> None:
+        # See TimedBody.
+        if not self._exchange.is_ended:
+            self._exchange.abandon()
 
 
 class SizedBody(TimedBody):

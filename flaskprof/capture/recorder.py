@@ -11,7 +11,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections import deque
 from pathlib import Path
+from typing import Protocol
 
 from flaskprof import log
 from flaskprof.capture.budget import Budget
@@ -41,6 +43,14 @@ class SkippedError(Exception):
         self.skip = skip
 
 
+class Endable(Protocol):
+    """Something that ends once."""
+
+    def end(self) -> None:
+        """End it."""
+        ...
+
+
 class Recorder:
     """Makes recordings within the budget and hands finished ones to the spool."""
 
@@ -63,6 +73,9 @@ class Recorder:
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
         self.overlaps = Overlaps()
+        # What was left by servers that never closed a response. Finalizers put it here,
+        # which may take no lock; `end_abandoned` ends it.
+        self.abandoned: deque[Endable] = deque()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
         self._watcher = Watcher(self.metrics)
         self._sampler = SamplingEngine(self._watcher)
@@ -142,6 +155,15 @@ class Recorder:
     def store_later(self, record: CaptureRecord, recording: Recording) -> None:
         """Hand a finished recording to the spool."""
         self._spool.put(record, recording)
+
+    def end_abandoned(self) -> None:
+        """End what was left without an end."""
+        while self.abandoned:
+            try:
+                left = self.abandoned.popleft()
+            except IndexError:
+                return  # another thread took the last one
+            left.end()
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
         """Wait until all captures so far are written; false if that took too long."""

@@ -6,7 +6,9 @@ Each test runs in an interpreter of its own, since monkey patching cannot be und
 import pytest
 from scripts import run
 
-pytest.importorskip("gevent")
+from needs import needs_module
+
+needs_module("gevent")
 
 PREAMBLE = """
 from gevent import monkey; monkey.patch_all()
