@@ -11,8 +11,6 @@ import pytest
 from flaskprof.profiles.marshal_reader import read_profile
 from servers import get, serve, until
 
-pytest.importorskip("gevent")
-
 NUMBERS = range(8)
 WAYS = ["sleep", "hub", "socket"]
 

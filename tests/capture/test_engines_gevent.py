@@ -6,8 +6,6 @@ Each test runs in an interpreter of its own, since monkey patching cannot be und
 import pytest
 from scripts import run
 
-pytest.importorskip("gevent")
-
 PREAMBLE = """
 from gevent import monkey; monkey.patch_all()
 import gc, sys, threading, time
