@@ -383,9 +383,16 @@ class CapturedExchange(Exchange):
             service=settings.service_name,
             service_version=settings.service_version,
             overlaps=self._overlap.others if self._overlap else None,
+            notes=self._notes_on(engine),
         )
         self._recorder.store_later(record, recording)
         return self._id
+
+    def _notes_on(self, engine: Engine) -> tuple[str, ...]:
+        limit = self._recorder.engine_limit
+        if not limit or engine is not self._recorder.engine:
+            return ()
+        return (f"Recorded by the engine {engine.name}; {limit}.",)
 
 
 class TimedBody:

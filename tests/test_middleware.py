@@ -511,6 +511,17 @@ def test_a_directory_that_vanishes_is_made_again(wrap, directory):
         shutil.rmtree(directory)
 
 
+def test_a_capture_says_which_engine_made_it_and_why(wrap, directory, monkeypatch):
+    reason = "its extension was not built"
+    monkeypatch.setattr("flaskprof.capture.choice.why_no_calltree", lambda: reason)
+    seen = exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for(HTTP_X_PROFILE="1"))
+    recorder = recorder_of(directory)
+    assert recorder.flush(10)
+    record = recorder.store.record(dict(seen["starts"][0][1])["X-Profile-Id"])
+    assert record.engine == "python"
+    assert record.notes == (f"Recorded by the engine python; calltree: {reason}.",)
+
+
 def skipped(seen):
     return dict(seen["starts"][0][1]).get("X-Profile-Skipped")
 

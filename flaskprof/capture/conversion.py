@@ -34,7 +34,7 @@ def convert(
         overhead_seconds=facts.overhead_seconds,
         python_call_ns=facts.python_call_ns,
         builtin_call_ns=facts.builtin_call_ns,
-        notes=tuple(recording.notes),
+        notes=(*record.notes, *recording.notes),
         has_stacks=isinstance(profile, CallTree),
     )
     files = {".prof": write_profile(call_graph(profile))}

@@ -68,6 +68,8 @@ class Recorder:
         self.is_started = False
         self._starting = threading.Lock()
         self.engine: Engine | None = None
+        # Why it is not a better one; empty where it is the best.
+        self.engine_limit = ""
         self.metrics = Metrics(settings.buckets)
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
@@ -89,6 +91,7 @@ class Recorder:
             if self.is_started:
                 return
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
+            self.engine_limit = why
             name = "none" if self.engine is None else self.engine.name
             self.metrics.describe(
                 {
