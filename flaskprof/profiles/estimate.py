@@ -24,13 +24,25 @@ from dataclasses import dataclass
 from enum import IntFlag
 from heapq import heappop, heappush
 
-from flaskprof.profiles.model import CallGraph, Function, FunctionStats
+from flaskprof.profiles.builder import TreeBuilder
+from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats
 from flaskprof.profiles.walk import steps
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "ROOT", "EstimatedTree", "Mark", "estimate"]
+__all__ = [
+    "ESTIMATED",
+    "LEFT_OUT",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "ROOT",
+    "EstimatedTree",
+    "Mark",
+    "estimate",
+]
 
 ROOT = Function("~", 0, "<root>")
 """Stands above all that nobody was seen to call, so that there is one tree."""
+ESTIMATED = Function("~", 0, "<estimated: the stacks themselves were not recorded>")
+LEFT_OUT = Function("~", 0, "<callees that are not shown>")
 MAX_NODES = 100_000
 MAX_DEPTH = 1_000
 
@@ -53,16 +65,18 @@ class EstimatedTree:
     """A tree of calls in preorder, as parallel arrays of one item a node.
 
     Node ``i`` stands for calls of ``functions[function[i]]`` from node ``parent[i]``, which
-    is smaller than ``i``; node 0 is `ROOT`, with the parent -1. ``total_ns[i]`` estimates
-    the nanoseconds with callees, ``self_ns[i]`` those without; they lie between ``low_ns[i]``
-    and ``high_ns[i]`` with callees. A total is the self time, the totals of the children,
-    and what was left out under the node (`left_out_ns`). Siblings come with the longest
-    first. `marks` holds a `Mark` for each node.
+    is smaller than ``i``; node 0 is `ROOT`, with the parent -1. ``calls[i]`` shares out the
+    calls of the edge as its time is. ``total_ns[i]`` estimates the nanoseconds with
+    callees, ``self_ns[i]`` those without; they lie between ``low_ns[i]`` and ``high_ns[i]``
+    with callees. A total is the self time, the totals of the children, and what was left
+    out under the node (`left_out_ns`). Siblings come with the longest first. `marks` holds
+    a `Mark` for each node.
     """
 
     functions: tuple[Function, ...]
     parent: array[int]
     function: array[int]
+    calls: array[int]
     self_ns: array[int]
     total_ns: array[int]
     low_ns: array[int]
@@ -80,6 +94,25 @@ class EstimatedTree:
             if above >= 0:
                 left[above] -= total
         return left
+
+    def to_call_tree(self) -> CallTree:
+        """Return the tree for tools that know of no bounds.
+
+        Its only root is `ESTIMATED`, so that whoever sees it sees what it is; what was left
+        out is called `LEFT_OUT`.
+        """
+        functions = (*self.functions[:-1], ESTIMATED, LEFT_OUT)
+        builder = TreeBuilder()
+        nodes: list[int] = []
+        for node, left_out_ns in enumerate(self.left_out_ns()):
+            above = self.parent[node]
+            place = builder.node(nodes[above] if above >= 0 else -1, self.function[node])
+            nodes.append(place)
+            builder.add(place, self.calls[node], self.self_ns[node])
+            if left_out_ns > 0:
+                rest = builder.node(place, len(functions) - 1)
+                builder.add(rest, 0, left_out_ns)
+        return builder.tree(functions, is_sampled=self.is_sampled)
 
 
 def estimate(
@@ -102,9 +135,10 @@ def estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """Nanoseconds of all calls of a function by one caller, with and without callees."""
+    """All calls of a function by one caller, their nanoseconds with and without callees."""
 
     function: int
+    calls: int
     total_ns: int
     self_ns: int
 
@@ -147,11 +181,17 @@ class _Sums:
                     whole = max(calls, stats.total.calls)
                     edge = _Edge(
                         function,
+                        sums.calls,
                         self.total_ns[function] * sums.calls // whole,
                         self.self_ns[function] * sums.calls // whole,
                     )
                 else:
-                    edge = _Edge(function, _ns(sums.cumulative_seconds), _ns(sums.self_seconds))
+                    edge = _Edge(
+                        function,
+                        sums.calls,
+                        _ns(sums.cumulative_seconds),
+                        _ns(sums.self_seconds),
+                    )
                 self.callees[index[caller]].append(edge)
                 callers[function].append((index[caller], edge))
         self.below_ns = [sum(edge.total_ns for edge in edges) for edges in self.callees]
@@ -175,10 +215,13 @@ class _Sums:
         self.roots = []
         for function, total in enumerate(totals):
             if total.calls > called[function]:
-                self.roots.append(self._root(function, callers[function]))
+                calls = total.calls - called[function]
+                self.roots.append(self._root(function, calls, callers[function]))
         if not self.roots and totals:
             most = max(range(count), key=self.total_ns.__getitem__)
-            self.roots.append(_Edge(most, self.total_ns[most], self.self_ns[most]))
+            self.roots.append(
+                _Edge(most, totals[most].calls, self.total_ns[most], self.self_ns[most])
+            )
 
     def _agrees(self, by: Sequence[_Edge], function: int) -> bool:
         """Whether the edges of a function fit into its sums, but for what was rounded."""
@@ -191,7 +234,7 @@ class _Sums:
             <= self.total_ns[function] + slack
         )
 
-    def _root(self, function: int, callers: Iterable[tuple[int, _Edge]]) -> _Edge:
+    def _root(self, function: int, calls: int, callers: Iterable[tuple[int, _Edge]]) -> _Edge:
         """Return what of a function is no caller's.
 
         Calls that are part of a recursion lie within the time of the call that began it.
@@ -201,7 +244,7 @@ class _Sums:
             if not (self.is_recursive[function] and self.group[caller] == self.group[function]):
                 total_ns -= edge.total_ns
                 self_ns -= edge.self_ns
-        return _Edge(function, max(0, total_ns), max(0, min(self_ns, total_ns)))
+        return _Edge(function, calls, max(0, total_ns), max(0, min(self_ns, total_ns)))
 
 
 class _Estimate:
@@ -214,13 +257,15 @@ class _Estimate:
         self._least_ns = max(1.0, least_share * whole)
         self._parent, self._depth = array("q"), array("q")
         self._function, self._marks = array("q"), array("q")
+        self._calls = array("q")
         self._times_ns = tuple(array("q") for _ in range(4))
         # What may become a node: minus its time, a number to tell equals apart, the node
         # above, its edge, and its bounds.
         self._waiting: list[tuple[int, int, int, _Edge, int, int]] = []
         self._offered = 0
         of_root = Mark(0) if sums.is_sampled else Mark.EXACT
-        self._add(-1, len(sums.functions), (0, whole, whole, whole), of_root)
+        root = _Edge(len(sums.functions), 0, whole, 0)
+        self._add(-1, root, (0, whole, whole, whole), of_root)
         for edge in sums.roots:
             low, high = 0, sums.total_ns[edge.function]
             if sums.is_bounded[edge.function]:
@@ -244,6 +289,7 @@ class _Estimate:
             (*self._sums.functions, ROOT),
             array("q", [place[self._parent[node]] for node in order]),
             in_order(self._function),
+            in_order(self._calls),
             self_ns,
             total_ns,
             low_ns,
@@ -253,13 +299,16 @@ class _Estimate:
         )
 
     def _add(
-        self, above: int, function: int, times_ns: tuple[int, int, int, int], marks: Mark
+        self, above: int, edge: _Edge, times_ns: tuple[int, int, int, int], marks: Mark
     ) -> int:
         """Add a node, of these nanoseconds of its own, with callees, at least and at most."""
         node = len(self._parent)
         self._parent.append(above)
         self._depth.append(self._depth[above] + 1 if above >= 0 else 0)
-        self._function.append(function)
+        self._function.append(edge.function)
+        _, total_ns, *_ = times_ns
+        share = edge.calls * total_ns // edge.total_ns if edge.total_ns else edge.calls
+        self._calls.append(max(share, min(edge.calls, 1)))
         for column, time_ns in zip(self._times_ns, times_ns, strict=True):
             column.append(time_ns)
         self._marks.append(marks)
@@ -284,10 +333,10 @@ class _Estimate:
             marks |= Mark.RECURSIVE
         before = self._circle(above, function)
         if function in before:
-            self._add(above, function, (0, time, low, high), marks | Mark.FOLDED)
+            self._add(above, edge, (0, time, low, high), marks | Mark.FOLDED)
             return
         own = self._own(edge, time)
-        node = self._add(above, function, (own, time, low, high), marks)
+        node = self._add(above, edge, (own, time, low, high), marks)
         # What was never within itself cannot be called once more from here.
         callees = [
             callee

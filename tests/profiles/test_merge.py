@@ -68,8 +68,8 @@ def test_neither_order_nor_grouping_changes_the_sum_of_trees(one, two, three):
 
 @settings(max_examples=50, deadline=None)
 @given(trees(), trees(), trees())
-def test_neither_order_nor_grouping_changes_the_sum_of_graphs(*parts):
-    one, two, three = map(call_graph, parts)
+def test_neither_order_nor_grouping_changes_the_sum_of_graphs(one, two, three):
+    one, two, three = map(call_graph, (one, two, three))
     expected = merge([one, two, three])
     assert merge([three, two, one]) == expected
     for grouped in (merge([merge([one, two]), three]), merge([one, merge([two, three])])):
