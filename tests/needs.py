@@ -18,6 +18,7 @@ import shutil
 
 # Programs by name, and the Debian package of each.
 PACKAGES = {
+    "callgrind_annotate": "valgrind",
     "chromium": "chromium",
     "curl": "curl",
     "go": "golang-go",
