@@ -20,10 +20,10 @@ from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
 from flaskprof.capture.engines import Engine, EngineBusyError, Recording
 from flaskprof.capture.overlaps import Overlaps
-from flaskprof.capture.sampler import SamplingEngine
+from flaskprof.capture.sampling.sampler import SamplingEngine
+from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
-from flaskprof.capture.watcher import Watcher
 from flaskprof.config import Settings
 from flaskprof.metrics.instruments import Metrics
 from flaskprof.record import CaptureRecord

@@ -20,12 +20,12 @@ from counts import differences, in_threads, of_cprofile
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.capture.engines import Engine, EngineBusyError, RecordingLostError
-from flaskprof.capture.greenlets import Greenlets
 from flaskprof.capture.notes import MIXED, STARTED_THREADS
-from flaskprof.capture.places import Threads
-from flaskprof.capture.python_engine import PythonEngine
-from flaskprof.capture.sampler import SamplingEngine
-from flaskprof.capture.watcher import Watcher
+from flaskprof.capture.python_engine.engine import PythonEngine
+from flaskprof.capture.python_engine.greenlets import Greenlets
+from flaskprof.capture.python_engine.places import Threads
+from flaskprof.capture.sampling.sampler import SamplingEngine
+from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.metrics.instruments import Metrics
 from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.sums import call_graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flaskprof.capture.graft import Waiting, graft
+from flaskprof.capture.python_engine.graft import Waiting, graft
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 
 VIEW, CALL, WAIT, WORK, LEAF = (

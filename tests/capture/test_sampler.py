@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from flaskprof.capture.engines import EngineBusyError
-from flaskprof.capture.sampler import SamplingEngine, SamplingRecording
-from flaskprof.capture.samples import NOT_SEEN
-from flaskprof.capture.watcher import Watcher
+from flaskprof.capture.sampling.sampler import SamplingEngine, SamplingRecording
+from flaskprof.capture.sampling.samples import NOT_SEEN
+from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.metrics.instruments import Metrics
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import Function

@@ -16,11 +16,11 @@ from types import CodeType, FrameType
 from typing import Any
 
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
-from flaskprof.capture.graft import Waiting, graft
 from flaskprof.capture.notes import MIXED, STARTED_THREADS, starts_thread
 from flaskprof.capture.own import is_own
-from flaskprof.capture.places import Place, Threads, place_here
-from flaskprof.capture.taps import new_tap, take_off_leftover
+from flaskprof.capture.python_engine.graft import Waiting, graft
+from flaskprof.capture.python_engine.places import Place, Threads
+from flaskprof.capture.python_engine.taps import new_tap, take_off_leftover
 from flaskprof.profiles.hide import without
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 
@@ -29,6 +29,18 @@ __all__ = ["PythonEngine", "PythonRecording", "self_test"]
 _BUSY = "another profiler is active on this thread"
 _STRANGER = "another profiler took over during the request: calls after that are missing"
 _SWITCHED_OFF = "the profiler was switched off during the request: calls after that are missing"
+
+
+def _place_here() -> Place:
+    """Return what this process records on."""
+    if sys.modules.keys().isdisjoint(("gevent", "eventlet")):
+        return Threads()
+    # Where there are greenlets, one may run in the middle of another's call.
+    from flaskprof.capture.python_engine.greenlets import (  # noqa: PLC0415  needs greenlet
+        Greenlets,
+    )
+
+    return Greenlets()
 
 
 class PythonEngine:
@@ -40,7 +52,7 @@ class PythonEngine:
     name = "python"
     exactness = "exact"
 
-    def __init__(self, place: Callable[[], Place] = place_here) -> None:
+    def __init__(self, place: Callable[[], Place] = _place_here) -> None:
         self._place = place
 
     def start(self) -> PythonRecording:
