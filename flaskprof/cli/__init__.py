@@ -15,8 +15,10 @@ COMMANDS = {
     "demo": "Run the demo shop, with flaskprof in it.",
     "ls": "List captures, newest first.",
     "show": "Show where the time of a capture went.",
-    "open": "Look at .prof files in the browser.",
-    "export": "Copy the profile of a capture to a file.",
+    "open": "Look at profiles in the browser.",
+    "diff": "Show what changed from one profile to another.",
+    "merge": "Add profiles up, and write the sum to a file.",
+    "export": "Write the profile of a capture to a file, in the format of another tool.",
     "doctor": "Say what works here, what does not, and what to do about it.",
     "token": "Make a token that lets its holder ask and look.",
 }
