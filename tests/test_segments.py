@@ -6,7 +6,6 @@ same thread, wait, or go on on another thread.
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from wsgiref.util import setup_testing_defaults
@@ -118,14 +117,6 @@ def serve_alone(response):
     while response.step():
         pass
     response.close()
-
-
-@pytest.fixture(autouse=True)
-def no_collection_of_itself():
-    """Collect no garbage: what finalisers and callbacks of a collection call is counted too."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture(params=["calltree", "python"])
