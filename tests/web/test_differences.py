@@ -27,24 +27,24 @@ def graph(*, is_sampled=False, **stats):
             graph(f=(4, 2.0)),
             graph(f=(1, 0.5)),
             (
-                "2.00 s became 500 ms (-75.0 %); most changed in /srv/app.py:1(f): 1.50 s less of "
-                "its own in 1 call instead of 4."
+                "2.00 s became 500 ms (-75.0 %); most changed in /srv/app.py:1(f): 1.50 s less "
+                "of its own in 1 call instead of 4."
             ),
         ),
         (
             graph(f=(1, 1.0)),
             graph(f=(1, 1.0), g=(2, 1.0)),
             (
-                "1.00 s became 2.00 s (+100.0 %); most is new in /srv/app.py:2(g\\u202e): 1.00 s "
-                "of its own in 2 calls."
+                "1.00 s became 2.00 s (+100.0 %); most is new in /srv/app.py:2(g\\u202e): "
+                "1.00 s of its own in 2 calls."
             ),
         ),
         (
             graph(f=(1, 1.0), g=(2, 1.0)),
             graph(f=(1, 1.0)),
             (
-                "2.00 s became 1.00 s (-50.0 %); most went with /srv/app.py:2(g\\u202e): 1.00 s "
-                "of its own."
+                "2.00 s became 1.00 s (-50.0 %); most went with /srv/app.py:2(g\\u202e): "
+                "1.00 s of its own."
             ),
         ),
         (
@@ -64,8 +64,8 @@ def graph(*, is_sampled=False, **stats):
             graph(f=(1, 1.0)),
             graph(f=(100, 2.0), is_sampled=True),
             (
-                "1.00 s became 2.00 s (+100.0 %); most changed in /srv/app.py:1(f): 1.00 s more "
-                "of its own."
+                "1.00 s became 2.00 s (+100.0 %); most changed in /srv/app.py:1(f): 1.00 s "
+                "more of its own."
             ),
         ),
         (
