@@ -11,7 +11,7 @@ the call must have spent in callees less all that the others ever took, and at m
 call may have spent and what its edge took in all. Where the two meet the figure is exact.
 
 A node is the calls on one stack, and nothing else. A function that calls itself, directly or
-through others, has sums that do not add up, so it has no bound but the time of its caller.
+through others, has sums that do not add up, so it has no lower bound.
 Where it is called once more further down, that is a node too, under which nothing is
 unfolded: how the time of a recursion spreads over its levels cannot be told.
 """
@@ -53,11 +53,11 @@ class Mark(IntFlag):
     """What is to be said of a node: a bit each."""
 
     EXACT = 1
-    """The bounds meet: the time is not an estimate."""
+    """The bounds meet: the time with callees is not an estimate."""
     RECURSIVE = 2
-    """The function called itself, so that the node has no bounds of its own."""
+    """The function called itself, so that there is no lower bound."""
     FOLDED = 4
-    """Callees were left out: too little time for a node, or too many or too deep."""
+    """Callees were left out: too short, too many or too deep, or within a recursion."""
 
 
 @dataclass(frozen=True, slots=True)
