@@ -1,6 +1,7 @@
 """How much of a tree that is drawn from a ``.prof`` file is false, by three algorithms.
 
-Four programs are recorded as exact call trees. From the pstats sums of each, which is all
+Four programs are recorded as exact call trees, five times each, so that a moment in which the
+machine did something else counts for little. From the pstats sums of each, which is all
 that a ``.prof`` holds, trees are drawn by flaskprof, by the algorithm of snakeviz and by
 that of flameprof, with the same cutoff of a thousandth of the whole. A box that is wider
 than the time of its stack in the recording is false by as much; the figure is the part of
@@ -38,10 +39,12 @@ from typing import Any
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.profiles.estimate import ROOT, EstimatedTree, Mark, estimate
+from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function
 from flaskprof.profiles.sums import call_graph
 
 CUTOFF = 0.001
+RECORDINGS = 5
 MOST_OF_SNAKEVIZ = 0.8
 
 Path = tuple[Function, ...]
@@ -285,7 +288,8 @@ def main() -> None:
     for program in PROGRAMS:
         run = program()
         run()  # so that what is imported and cached once is not in the recording
-        tree = recorded(run)
+        tree = merge(recorded(run) for _ in range(RECORDINGS))
+        assert isinstance(tree, CallTree), "the sum of trees is one"
         graph, true = call_graph(tree), true_boxes(tree)
         whole = tree.total_ns / 1e9
         ours = estimate(graph, least_share=CUTOFF)

@@ -18,7 +18,7 @@ COMMANDS = {
     "open": "Look at profiles in the browser.",
     "diff": "Show what changed from one profile to another.",
     "merge": "Add profiles up, and write the sum to a file.",
-    "export": "Write the profile of a capture to a file, in any format.",
+    "export": "Write the profile of a capture for another tool.",
     "doctor": "Say what works here, what does not, and what to do about it.",
     "token": "Make a token that lets its holder ask and look.",
 }

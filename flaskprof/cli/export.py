@@ -26,7 +26,7 @@ __all__ = ["command"]
 def command(
     *, reference: str, output: str, format: str | None, force: bool, dir: str | None
 ) -> None:
-    """Write the profile of a capture to a file, in any format.
+    """Write the profile of a capture for another tool.
 
     ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
     pstats and snakeviz read prof, go tool pprof reads pprof, KCachegrind callgrind. Formats

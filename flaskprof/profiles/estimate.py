@@ -10,10 +10,10 @@ What the sums do determine are bounds, which each node carries. A callee has at 
 the call must have spent in callees less all that the others ever took, and at most what the
 call may have spent and what its edge took in all. Where the two meet the figure is exact.
 
-A node is the calls on one stack. Of a function that calls itself, directly or through
-others, the sums do not add up, so it has no bound but the time of its caller. Where it calls
-itself directly, its inner calls are counted into the outermost; where it does so through
-others, the inner call is a node under which nothing is unfolded.
+A node is the calls on one stack, and nothing else. A function that calls itself, directly or
+through others, has sums that do not add up, so it has no lower bound.
+Where it is called once more further down, that is a node too, under which nothing is
+unfolded: how the time of a recursion spreads over its levels cannot be told.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Mark(IntFlag):
     """What is to be said of a node: a bit each."""
 
     EXACT = 1
-    """The bounds meet: the time is not an estimate."""
+    """The bounds meet: the time with callees is not an estimate."""
     RECURSIVE = 2
-    """The function called itself, so that the node has no bounds of its own."""
+    """The function called itself, so that there is no lower bound."""
     FOLDED = 4
-    """Callees were left out: too little time for a node, or too many or too deep."""
+    """Callees were left out: too short, too many or too deep, or within a recursion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +200,9 @@ class _Sums:
             for function in range(count)
         ]
         self.group = _groups([[edge.function for edge in edges] for edges in self.callees])
-        self.calls_itself = [
-            any(caller == function for caller, _ in of) for function, of in enumerate(callers)
-        ]
         self.is_recursive = [
-            total.calls != total.primitive_calls or self.calls_itself[function]
+            total.calls != total.primitive_calls
+            or any(caller == function for caller, _ in callers[function])
             for function, total in enumerate(totals)
         ]
         self.is_bounded = [
@@ -335,14 +333,14 @@ class _Estimate:
         if function in before:
             self._add(above, edge, (0, time, low, high), marks | Mark.FOLDED)
             return
-        own = self._own(edge, time)
+        is_all_own = edge.self_ns >= edge.total_ns
+        own = time if is_all_own else time * edge.self_ns // edge.total_ns
         node = self._add(above, edge, (own, time, low, high), marks)
         # What was never within itself cannot be called once more from here.
         callees = [
             callee
             for callee in sums.callees[function]
-            if callee.function != function
-            and (callee.function not in before or sums.is_recursive[callee.function])
+            if callee.function not in before or sums.is_recursive[callee.function]
         ]
         every = sum(callee.total_ns for callee in callees)
         shared_by = every + sums.missing_ns[function]
@@ -365,13 +363,6 @@ class _Estimate:
             share = min(max(share, lower), upper, left)
             left -= share
             self._offer(node, callee, share, min(lower, share), upper)
-
-    def _own(self, edge: _Edge, time: int) -> int:
-        """Return how much of a call's time is its function's own."""
-        own, whole = edge.self_ns, edge.total_ns
-        if self._sums.calls_itself[edge.function]:
-            own, whole = self._sums.self_ns[edge.function], self._sums.total_ns[edge.function]
-        return time if own >= whole else time * own // whole
 
     def _circle(self, node: int, function: int) -> set[int]:
         """Return the functions at and above a node that may call themselves through another.

@@ -17,7 +17,7 @@ from flaskprof.profiles.model import (
 )
 from flaskprof.profiles.sums import call_graph
 
-__all__ = ["merge"]
+__all__ = ["added", "merge"]
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
@@ -65,14 +65,14 @@ def _merged_graphs(graphs: Sequence[CallGraph]) -> CallGraph:
             for caller, sums in part.callers.items():
                 edges.setdefault(caller, []).append(sums)
         functions[function] = FunctionStats(
-            _added([part.total for part in parts]),
-            {caller: _added(sums) for caller, sums in edges.items()},
+            added([part.total for part in parts]),
+            {caller: added(sums) for caller, sums in edges.items()},
         )
     return CallGraph(functions, is_sampled=any(graph.is_sampled for graph in graphs))
 
 
-def _added(parts: Sequence[Sums]) -> Sums:
-    """Add up; times are rounded once, so that their order changes nothing."""
+def added(parts: Sequence[Sums]) -> Sums:
+    """Add sums up; times are rounded once, so that their order changes nothing."""
     return Sums(
         sum(part.calls for part in parts),
         sum(part.primitive_calls for part in parts),

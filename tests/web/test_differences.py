@@ -35,16 +35,16 @@ def graph(*, is_sampled=False, **stats):
             graph(f=(1, 1.0)),
             graph(f=(1, 1.0), g=(2, 1.0)),
             (
-                "1.00 s became 2.00 s (+100.0 %); most is new in /srv/app.py:2(g\\u202e): 1.00 "
-                "s of its own in 2 calls."
+                "1.00 s became 2.00 s (+100.0 %); most is new in /srv/app.py:2(g\\u202e): "
+                "1.00 s of its own in 2 calls."
             ),
         ),
         (
             graph(f=(1, 1.0), g=(2, 1.0)),
             graph(f=(1, 1.0)),
             (
-                "2.00 s became 1.00 s (-50.0 %); most went with /srv/app.py:2(g\\u202e): 1.00 "
-                "s of its own."
+                "2.00 s became 1.00 s (-50.0 %); most went with /srv/app.py:2(g\\u202e): "
+                "1.00 s of its own."
             ),
         ),
         (
