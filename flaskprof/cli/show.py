@@ -85,8 +85,8 @@ def command(
 ) -> None:
     """Show where the time of a capture went.
 
-    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a .prof
-    file. Without --limit the first 20 functions are shown, in JSON all.
+    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
+    Without --limit the first 20 functions are shown, in JSON all.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions, dir=dir)
     store, capture_id = locate(reference, settings)

@@ -19,6 +19,7 @@ from pathlib import Path
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
 from flaskprof.formats import FORMATS, format_of, read_file
 from flaskprof.ids import new_capture_id
+from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.marshal_reader import MAX_BYTES
 from flaskprof.profiles.model import CallTree
 from flaskprof.profiles.sums import call_graph
@@ -31,6 +32,10 @@ TRIGGER = "file"
 """The trigger of every record: nobody asked for these, they were there."""
 
 _MAX_FILES = 10_000
+_ESTIMATED_NOTE = (
+    "The stacks in this file were not recorded but estimated from sums: calls and times are "
+    "near the truth, not exact."
+)
 _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
 
@@ -167,7 +172,10 @@ def _described(path: Path) -> tuple[float, str, tuple[str, ...], bool]:
     except FlaskprofError as error:
         return 0.0, "exact", (f"This file cannot be shown: {error}",), False
     exactness = "sampled" if profile.is_sampled else "exact"
-    return call_graph(profile).total_seconds, exactness, (), isinstance(profile, CallTree)
+    has_stacks = isinstance(profile, CallTree)
+    graph = call_graph(profile)
+    notes = (_ESTIMATED_NOTE,) if ESTIMATED in graph.functions else ()
+    return graph.total_seconds, exactness, notes, has_stacks
 
 
 def _is_wanted(query: CaptureQuery) -> bool:

@@ -216,3 +216,15 @@ def test_a_damaged_file_of_another_format_is_refused_by_its_name(tmp_path):
     (tmp_path / "x.pb.gz").write_bytes(b"no gzip")
     with pytest.raises(BadProfile, match=r"x\.pb\.gz: the file is not gzipped"):
         FileStore([tmp_path / "x.pb.gz"])
+
+
+@pytest.mark.parametrize("name", ["pprof", "collapsed"])
+def test_stacks_that_were_estimated_are_noted(tmp_path, name):
+    row = FORMATS[name]
+    record = CaptureRecord(id=new_capture_id(1.0), started=1.0, duration_seconds=0.003)
+    for number, profile in enumerate((TREE, call_graph(TREE))):
+        (tmp_path / f"{number}{row.suffix}").write_bytes(row.write(profile, record))
+    store = FileStore(tmp_path.iterdir())
+    notes = {found.title: found.notes for found in store.list(CaptureQuery()).records}
+    assert notes[f"0{row.suffix}"] == ()
+    assert "estimated from sums" in notes[f"1{row.suffix}"][0]
