@@ -142,6 +142,10 @@ def _size(value: Any) -> int:
     return int(float(match[1]) * _SIZES[match[2].upper()])
 
 
+def _optional_size(value: Any) -> int | None:
+    return None if value in (None, "") else _size(value)
+
+
 def _items(value: Any) -> tuple[Any, ...]:
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
@@ -258,6 +262,7 @@ _TEXT = Kind("text", _text)
 _TEXTS = Kind("a list of texts, or one text with commas", _texts)
 _SECRETS = Kind("a secret of at least 16 characters, or a list of such", _secrets)
 _SIZE = Kind("a size such as 256MB, 1GiB or a number of bytes", _size)
+_OPTIONAL_SIZE = Kind("a size such as 200MB, or nothing", _optional_size)
 _NUMBER = Kind("a number of zero or more", _number)
 _WHOLE = Kind("a whole number of one or more", _whole)
 _OPTIONAL_WHOLE = Kind("a whole number of one or more, or nothing", _optional_whole)
@@ -335,6 +340,21 @@ class Settings:
         256 * 10**6,
         "How large the captures in the data directory may become; beyond it no more are "
         "written.",
+    )
+    keep_bytes: int | None = _setting(
+        _OPTIONAL_SIZE,
+        None,
+        "How large the captures may become before some are deleted: the slowest of each "
+        "route stay longest. By default four fifths of max_bytes, so that there is room for "
+        "new ones until the next sweep.",
+    )
+    keep_captures: int | None = _setting(
+        _OPTIONAL_WHOLE, 10_000, "How many captures are kept; by nothing, any number."
+    )
+    keep_days: int | None = _setting(
+        _OPTIONAL_WHOLE,
+        None,
+        "How many days a capture is kept; by default as long as there is room.",
     )
     max_captures: int | None = _setting(
         _OPTIONAL_WHOLE,
@@ -447,7 +467,17 @@ class Settings:
             )
         return self.secret + secrets
 
+    @property
+    def kept_bytes(self) -> int:
+        """How large the captures may become before some are deleted."""
+        return self.max_bytes * 4 // 5 if self.keep_bytes is None else self.keep_bytes
+
     def _check_together(self) -> None:
+        if self.kept_bytes > self.max_bytes:
+            raise ConfigError(
+                f"{PREFIX}KEEP_BYTES: {self.keep_bytes} is more than {PREFIX}MAX_BYTES "
+                f"{self.max_bytes}, beyond which nothing is written: give at most that"
+            )
         if self.metrics_path == self.prefix or self.metrics_path.startswith(self.prefix + "/"):
             raise ConfigError(
                 f"{PREFIX}METRICS_PATH: {self.metrics_path!r} lies under {PREFIX}PREFIX "

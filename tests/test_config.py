@@ -69,6 +69,12 @@ RIGHT = [
     ("max_bytes", "10kb", 10_000),
     ("max_bytes", 4096, 4096),
     ("max_bytes", "0", 0),
+    ("keep_bytes", "100MB", 100_000_000),
+    ("keep_bytes", "", None),
+    ("keep_captures", "500", 500),
+    ("keep_captures", "", None),
+    ("keep_days", 30, 30),
+    ("keep_days", None, None),
     ("max_captures", "2", 2),
     ("max_captures", "", None),
     ("capture_rate", "0.5", 0.5),
@@ -120,6 +126,9 @@ WRONG = [
     ("max_bytes", -1, "a size such as 256MB"),
     ("max_bytes", True, "a size such as 256MB"),
     ("max_bytes", "9" * 400, "a size such as 256MB"),
+    ("keep_bytes", "some", "a size such as 200MB, or nothing"),
+    ("keep_captures", 0, "a whole number of one or more, or nothing"),
+    ("keep_days", "1.5", "a whole number of one or more, or nothing"),
     ("max_captures", 0, "a whole number of one or more, or nothing"),
     ("max_captures", "2.5", "a whole number"),
     ("max_captures", True, "a whole number"),
@@ -331,6 +340,13 @@ def test_neither_of_our_paths_may_hold_the_other(prefix, metrics_path, key):
     with pytest.raises(ConfigError, match=f"^{key}: '.*: choose two paths"):
         load(prefix=prefix, metrics_path=metrics_path)
     assert load(prefix="/metrics-and-more", metrics_path="/metrics").metrics_path == "/metrics"
+
+
+def test_no_more_can_be_kept_than_is_written():
+    assert load(max_bytes=1000).kept_bytes == 800
+    assert load(max_bytes=1000, keep_bytes=1000).kept_bytes == 1000
+    with pytest.raises(ConfigError, match="FLASKPROF_KEEP_BYTES: 1001 is more than"):
+        load(max_bytes=1000, keep_bytes=1001)
 
 
 def test_metrics_for_token_holders_need_a_secret(tmp_path):
