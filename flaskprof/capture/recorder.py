@@ -20,10 +20,12 @@ from flaskprof.capture.engines import Engine, EngineBusyError, Recording
 from flaskprof.capture.overlaps import Overlaps
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
+from flaskprof.capture.upkeep import Upkeep, chores_for
 from flaskprof.config import Settings
 from flaskprof.metrics.instruments import Metrics
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
+from flaskprof.store.owner import claim
 
 __all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
 
@@ -61,6 +63,12 @@ class Recorder:
         )
         self.overlaps = Overlaps()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
+        self._upkeep = Upkeep(
+            self.directory,
+            chores_for(settings, self.store),
+            lambda _: self.metrics.count_failure("upkeep"),
+        )
+        self._rival = ""
 
     def start(self, who: str) -> None:
         """Choose the engine and log the line of the start; only the first call does so.
@@ -70,6 +78,7 @@ class Recorder:
         with self._starting:
             if self.is_started:
                 return
+            self._rival = self._claim_directory()
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
             name = "none" if self.engine is None else self.engine.name
             self.metrics.describe(
@@ -87,7 +96,26 @@ class Recorder:
                 name,
                 f" ({why})" if why else "",
             )
+            self._upkeep.start()
             self.is_started = True
+
+    def _claim_directory(self) -> str:
+        """Return the name of the other service that the data directory belongs to, or ""."""
+        try:
+            rival = claim(self.directory, self.settings.service_name)
+        except OSError:
+            return ""  # what writes there says what is wrong
+        if rival:
+            log.once(
+                f"rival {self.directory}",
+                "the data directory %s belongs to the service %r: no captures are made for "
+                "%r; set FLASKPROF_DIR to another directory, or delete the file 'service' in "
+                "it if the service has a new name",
+                self.directory,
+                rival,
+                self.settings.service_name,
+            )
+        return rival
 
     def record(self, ask: Ask) -> Recording:
         """Return a recording that is off; raises `SkippedError` where none can be made.
@@ -96,6 +124,8 @@ class Recorder:
         """
         if self.engine is None:
             raise SkippedError(Skip.no_engine)
+        if self._rival:
+            raise SkippedError(Skip.other_service)
         if (self.directory / "stop").exists():
             raise SkippedError(Skip.stopped)
         if self._spool.is_full():
@@ -132,6 +162,7 @@ class Recorder:
 
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
         """Write what is left and end the threads; the next request starts anew."""
+        self._upkeep.close(timeout_seconds)
         self._spool.close(timeout_seconds)
         self._begin_anew()
 
@@ -171,6 +202,7 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for recorder in list(_recorders.values()):
+        recorder._upkeep.close(_EXIT_SECONDS)  # noqa: SLF001
         recorder._spool.close(_EXIT_SECONDS)  # noqa: SLF001
 
 

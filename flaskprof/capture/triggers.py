@@ -43,6 +43,7 @@ class Skip(Enum):
     full = "the data directory is full"
     no_engine = "no engine works on this interpreter"
     other_route = "the token is for another route"
+    other_service = "the data directory belongs to another service"
     rate = "too many captures were asked for in a short time"
     stopped = "captures are stopped by the file 'stop' in the data directory"
     too_many = "too many requests are being captured"
