@@ -135,6 +135,14 @@ def _url(value: Any) -> str:
     return text
 
 
+def _address(value: Any) -> str:
+    text = _text(value)
+    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError
+    return text
+
+
 def _size(value: Any) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].upper() not in _SIZES or isinstance(value, bool):
@@ -258,6 +266,7 @@ _PATH = Kind("a path", _path)
 _OPTIONAL_PATH = Kind("a path, or nothing", _optional_path)
 _URL_PATH = Kind("an absolute URL path such as /flaskprof", _url_path)
 _URL = Kind("an http or https URL, or nothing", _url)
+_ADDRESS = Kind("an address to listen on, such as 127.0.0.1:9180 or [::1]:9180", _address)
 _TEXT = Kind("text", _text)
 _TEXTS = Kind("a list of texts, or one text with commas", _texts)
 _SECRETS = Kind("a secret of at least 16 characters, or a list of such", _secrets)
@@ -325,6 +334,11 @@ class Settings:
         "",
         "The public base URL of the viewer, where it is not the host that was asked, such as "
         "https://profiles.example.com/flaskprof.",
+    )
+    bind: str = _setting(
+        _ADDRESS,
+        "127.0.0.1:9180",
+        "Where the sidecar listens. An address that other machines reach needs a secret.",
     )
     exclude: tuple[str, ...] = _setting(
         _TEXTS,

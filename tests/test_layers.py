@@ -24,7 +24,7 @@ LAYERS = (
     {"capture"},
     {"decorators", "integrations", "middleware", "web"},
     {"wiring"},
-    {"extension", "wsgi"},
+    {"extension", "sidecar", "wsgi"},
     {"demo"},
     {"cli"},
     {"__main__"},

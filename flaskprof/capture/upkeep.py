@@ -50,8 +50,8 @@ def chores_for(settings: Settings, store: DirectoryStore) -> dict[str, Chore]:
 class Upkeep:
     """Does `chores` for `directory`, one process at a time.
 
-    One that raises is logged once a kind, reported to `on_failure` by its name, and tried
-    again with the next round. `rest_seconds` lie between two rounds, at least.
+    One that raises is reported to `on_failure` by its name and tried again with the next
+    round; it is logged when it begins to fail. `rest_seconds` lie between two rounds, at least.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Upkeep:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._round_began: float | None = None
+        self._failing: set[str] = set()
 
     def start(self) -> None:
         """Start the thread; only the first call does so."""
@@ -111,8 +112,11 @@ class Upkeep:
             chore(now)
         except Exception as error:  # noqa: BLE001  counted and logged; the next may succeed
             self._on_failure(name)
-            kind = f"upkeep {name} {type(error).__name__}"
-            log.once(kind, "%s of the data directory failed: %s", name, error)
+            if name not in self._failing:
+                self._failing.add(name)
+                log.logger.warning("%s of the data directory failed: %s", name, error)
+        else:
+            self._failing.discard(name)
 
     def _run(self) -> None:
         rest = 0.0
