@@ -21,7 +21,8 @@ from flaskprof.capture.overlaps import Overlaps
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.config import Settings
-from flaskprof.metrics.instruments import Metrics
+from flaskprof.metrics.instruments import Label, Metrics
+from flaskprof.metrics.layout import metrics_directory
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
 
@@ -55,7 +56,15 @@ class Recorder:
         self.is_started = False
         self._starting = threading.Lock()
         self.engine: Engine | None = None
-        self.metrics = Metrics(settings.buckets)
+        self.metrics = Metrics(
+            settings.buckets,
+            directory=metrics_directory(self.directory),
+            max_series=settings.max_series,
+            measure=settings.measure,
+            label=Label(settings.label, frozenset(settings.label_values))
+            if settings.label
+            else None,
+        )
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
@@ -80,6 +89,7 @@ class Recorder:
                     "role": "app",
                 }
             )
+            self.metrics.start()
             log.start_line(
                 "%s may ask and look; captures in %s; engine %s%s",
                 who,
@@ -133,6 +143,7 @@ class Recorder:
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
         """Write what is left and end the threads; the next request starts anew."""
         self._spool.close(timeout_seconds)
+        self.metrics.close()
         self._begin_anew()
 
 
