@@ -9,6 +9,7 @@ that whoever runs a process can change it without touching its code.
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 import re
 import sys
@@ -39,6 +40,8 @@ _SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
+
+_MOST_BUCKETS = 1000
 
 DEFAULT_BUCKETS = (
     0.005,
@@ -184,8 +187,10 @@ def _number(value: Any) -> float:
 
 def _buckets(value: Any) -> tuple[float, ...]:
     bounds = tuple(_number(item) for item in _items(value))
-    rising = all(low < high for low, high in pairwise(bounds))
-    if not bounds or not rising or bounds[0] <= 0:
+    # They are compared with durations in nanoseconds.
+    in_ns = [round(bound * 1e9) for bound in bounds]
+    rising = all(low < high for low, high in pairwise(in_ns))
+    if not 0 < len(bounds) <= _MOST_BUCKETS or not rising or in_ns[0] <= 0:
         raise ValueError
     return bounds
 
@@ -226,6 +231,39 @@ def _restrictions(value: Any) -> tuple[int | float | str, ...]:
         return tuple(one(item) for item in _items(value))
     except re.error:
         raise ValueError from None
+
+
+def _label(value: Any) -> str:
+    text = _text(value)
+    if text and not re.fullmatch(r"(?!__|http_|le\Z)[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError
+    return text
+
+
+def _function(value: Any) -> Callable[..., Any] | None:
+    """Take a function as it is, and import one that is given as ``module:name``."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        module, _, name = value.strip().partition(":")
+        try:
+            value = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            raise ValueError from None
+    if not callable(value):
+        raise TypeError
+    function: Callable[..., Any] = value
+    return function
+
+
+def _choices(*choices: str) -> Kind:
+    def read(value: Any) -> tuple[str, ...]:
+        texts = tuple(text.lower() for text in _texts(value))
+        if not {*texts} <= {*choices}:
+            raise ValueError
+        return texts
+
+    return Kind("a list of " + ", ".join(choices), read)
 
 
 def _choice(*choices: str) -> Kind:
@@ -280,6 +318,9 @@ _RESTRICTIONS = Kind(
     "a list of counts, shares between 0.0 and 1.0, or regular expressions", _restrictions
 )
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
+_LABEL = Kind("the name of a label that is not taken, or nothing", _label)
+_FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
+_MEASURES = _choices("cpu", "length", "own", "queue", "stream", "workers")
 _ACCESS = _choice("open", "token", "off")
 _ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
@@ -401,6 +442,36 @@ class Settings:
         DEFAULT_BUCKETS,
         "Upper bounds, in seconds, of the buckets of the request duration histogram.",
     )
+    max_series: int = _setting(
+        _WHOLE,
+        500,
+        "How many label sets the request metrics of a data directory may have; all that come "
+        "after them are counted as one.",
+    )
+    measure: tuple[str, ...] = _setting(
+        _MEASURES,
+        ("cpu", "length", "own", "queue", "workers"),
+        "What is measured beside durations, exceptions and captures: processor time (cpu), "
+        "body bytes by Content-Length (length), time waited at the proxy (queue), memory and "
+        "processor time of the workers (workers) and time spent in flaskprof itself (own). "
+        "What stream adds, time to first byte, bytes counted and clients that went away, "
+        "takes a step in Python for each part of a response.",
+    )
+    label: str = _setting(
+        _LABEL,
+        "",
+        "The name of one more label of the request metrics, such as tenant or tier; it needs "
+        "label_values and label_from.",
+    )
+    label_values: tuple[str, ...] = _setting(
+        _TEXTS, (), "The values that the label may have; all others are counted as one."
+    )
+    label_from: Callable[[dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "What returns the value of the label for a request: it is called with the WSGI "
+        "environ when the response starts, in Flask within the request's context.",
+    )
     service_name: str = _setting(
         _TEXT,
         "",
@@ -501,6 +572,11 @@ class Settings:
             raise ConfigError(
                 f"{PREFIX}PREFIX: {self.prefix!r} lies under {PREFIX}METRICS_PATH "
                 f"{self.metrics_path!r}: choose two paths of which neither holds the other"
+            )
+        if self.label and not (self.label_values and self.label_from):
+            raise ConfigError(
+                f"{PREFIX}LABEL: {self.label!r} needs {PREFIX}LABEL_VALUES and "
+                f"{PREFIX}LABEL_FROM to be set"
             )
         if self.metrics == "token" and not self.secrets:
             raise ConfigError(f"{PREFIX}METRICS: token needs {PREFIX}SECRET to be set")

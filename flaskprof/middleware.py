@@ -233,7 +233,9 @@ class Exchange:
     def _count(self, match: Match, seconds: float, profile_id: str | None) -> None:
         # Without a status the server answers for the application.
         status = self._status[:3] or "500"
-        self._metrics.observe(self.method, match.route, status, seconds, profile_id)
+        self._metrics.observe(
+            self.method, match.route, status, round(seconds * 1e9), profile_id
+        )
         if self.exception is not None:
             self._metrics.count_exception(self.method, match.route, self.exception.__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os.path
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,14 @@ RIGHT = [
     ("clock", "monotonic", "monotonic"),
     ("buckets", "0.1, 0.5, 1", (0.1, 0.5, 1.0)),
     ("buckets", [1, 2.5], (1.0, 2.5)),
+    ("max_series", "2000", 2000),
+    ("measure", "CPU, queue", ("cpu", "queue")),
+    ("measure", [], ()),
+    ("label", "", ""),
+    ("label_values", "gold, silver", ("gold", "silver")),
+    ("label_from", str.upper, str.upper),
+    ("label_from", "os.path:basename", os.path.basename),
+    ("label_from", "", None),
     ("service_name", " shop ", "shop"),
     ("service_version", "1.0", "1.0"),
     ("sort_by", "cumtime, calls", ("cumulative", "calls")),
@@ -155,6 +164,19 @@ WRONG = [
     ("buckets", [1, float("inf")], "a rising list"),
     ("buckets", b"12", "a rising list"),
     ("buckets", 0.5, "a rising list"),
+    ("buckets", "1e-10, 1", "a rising list"),
+    ("buckets", "1, 1.0000000001", "a rising list"),
+    ("buckets", list(range(1, 1002)), "a rising list"),
+    ("max_series", 0, "a whole number of one or more"),
+    ("measure", "cpu, speed", "a list of cpu, length, own, queue, stream, workers"),
+    ("label", "tenant name", "the name of a label that is not taken, or nothing"),
+    ("label", "__tenant", "the name of a label"),
+    ("label", "le", "the name of a label"),
+    ("label", "http_route", "the name of a label"),
+    ("label_from", "os.path", "a function, or where to import it from, as module:name"),
+    ("label_from", "os:no_such", "a function"),
+    ("label_from", "no_such_module:name", "a function"),
+    ("label_from", 3, "a function"),
     ("service_name", 3, "text"),
     ("sort_by", "", "a list of cumtime, cumulative"),
     ("sort_by", "speed", "a list of cumtime, cumulative"),
@@ -187,7 +209,7 @@ def test_right_and_wrong_values_are_tried_for_every_setting():
     names = [option.name for option in options()]
     assert {name for name, _, _ in RIGHT} == set(names)
     # Of the same kinds as others, except the secret, which is never shown.
-    untried = {"exclude_metrics", "secret", "service_version"}
+    untried = {"exclude_metrics", "label_values", "secret", "service_version"}
     assert {name for name, _, _ in WRONG} == {*names} - untried
 
 
@@ -362,6 +384,16 @@ def test_metrics_for_token_holders_need_a_secret(tmp_path):
     path = tmp_path / "secrets"
     path.write_text(SECRET, "utf-8")
     assert load(metrics="token", secret_file=path).metrics == "token"
+
+
+def test_a_label_needs_its_values_and_where_they_come_from():
+    whole = {"label": " tenant ", "label_values": ["gold"], "label_from": str}
+    assert load(**whole).label == "tenant"
+    for name in ("label_values", "label_from"):
+        with pytest.raises(
+            ConfigError, match="FLASKPROF_LABEL: 'tenant' needs FLASKPROF_LABEL"
+        ):
+            load(**{**whole, name: None})
 
 
 def test_the_table_tells_of_every_setting_in_order():

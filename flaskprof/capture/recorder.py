@@ -22,7 +22,8 @@ from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.capture.upkeep import Upkeep, chores_for
 from flaskprof.config import Settings
-from flaskprof.metrics.instruments import Metrics
+from flaskprof.metrics.instruments import Label, Metrics
+from flaskprof.metrics.layout import metrics_directory
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.owner import claim
@@ -57,7 +58,15 @@ class Recorder:
         self.is_started = False
         self._starting = threading.Lock()
         self.engine: Engine | None = None
-        self.metrics = Metrics(settings.buckets)
+        self.metrics = Metrics(
+            settings.buckets,
+            directory=metrics_directory(self.directory),
+            max_series=settings.max_series,
+            measure=settings.measure,
+            label=Label(settings.label, frozenset(settings.label_values))
+            if settings.label
+            else None,
+        )
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
@@ -89,6 +98,7 @@ class Recorder:
                     "role": "app",
                 }
             )
+            self.metrics.start()
             log.start_line(
                 "%s may ask and look; captures in %s; engine %s%s",
                 who,
@@ -164,6 +174,7 @@ class Recorder:
         """Write what is left and end the threads; the next request starts anew."""
         self._upkeep.close(timeout_seconds)
         self._spool.close(timeout_seconds)
+        self.metrics.close()
         self._begin_anew()
 
 
