@@ -318,8 +318,7 @@ OVERVIEW = Dashboard(
                     "short",
                     (
                         Query(
-                            "sum by (http_request_method) "
-                            f"(http_server_active_requests{ALL})",
+                            f"sum by (http_request_method) (http_server_active_requests{ALL})",
                             "{{http_request_method}}",
                         ),
                     ),
@@ -366,7 +365,8 @@ ONE_ROUTE = Dashboard(
                     "cps",
                     (
                         Query(
-                            f"sum by (error_type) ({rate('flaskprof_exceptions_total', ROUTE)})",
+                            "sum by (error_type) "
+                            f"({rate('flaskprof_exceptions_total', ROUTE)})",
                             "{{error_type}}",
                         ),
                     ),
@@ -399,7 +399,8 @@ ONE_ROUTE = Dashboard(
                     "s",
                     (
                         Query(
-                            f"sum by (le) (increase({DURATION}_bucket{ROUTE}[$__rate_interval]))",
+                            "sum by (le) "
+                            f"(increase({DURATION}_bucket{ROUTE}[$__rate_interval]))",
                             "{{le}}",
                         ),
                     ),
@@ -570,8 +571,7 @@ WORKERS = Dashboard(
                     "bytes",
                     (
                         Query(
-                            "sum by (instance) "
-                            f"(flaskprof_workers_resident_memory_bytes{ALL})",
+                            f"sum by (instance) (flaskprof_workers_resident_memory_bytes{ALL})",
                             "{{instance}}",
                         ),
                     ),
@@ -665,7 +665,8 @@ HEALTH = Dashboard(
                     "cps",
                     (
                         Query(
-                            f"sum by (reason) ({rate('flaskprof_captures_skipped_total', ALL)})",
+                            "sum by (reason) "
+                            f"({rate('flaskprof_captures_skipped_total', ALL)})",
                             "{{reason}}",
                         ),
                     ),
@@ -767,8 +768,7 @@ HEALTH = Dashboard(
                             "{{instance}} not read",
                         ),
                         Query(
-                            "sum by (instance) "
-                            f"(flaskprof_metrics_files_set_aside_total{ALL})",
+                            f"sum by (instance) (flaskprof_metrics_files_set_aside_total{ALL})",
                             "{{instance}} given up",
                         ),
                     ),

@@ -18,13 +18,15 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import make_wsgi_app
 from werkzeug.urls import iri_to_uri
 
 from flaskprof.access import AccessRules
-from flaskprof.capture.upkeep import Upkeep, chores_for
+from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
 from flaskprof.errors import ConfigError, StoreError
+from flaskprof.metrics.exposition import sidecar_registry
+from flaskprof.metrics.layout import metrics_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.owner import claim, owner_of
 from flaskprof.web.app import Viewer
@@ -63,12 +65,14 @@ class Sidecar:
             settings.secrets,
             lambda: settings.dev or (is_loopback and not settings.secrets),
         )
-        self.registry = CollectorRegistry()
         self.upkeep = Upkeep(self.store.path, chores_for(settings, self.store), lambda _: None)
+        registry = sidecar_registry(
+            metrics_directory(self.store.path), lambda: usage_of(self.store)
+        )
         self._pages = OwnPages(
             viewer=Viewer(self.store, settings=settings),
             prefix=settings.prefix,
-            metrics=make_wsgi_app(self.registry),
+            metrics=make_wsgi_app(registry),
             metrics_path=settings.metrics_path,
             metrics_access=settings.metrics,
             rules=self.rules,

@@ -27,9 +27,9 @@ def ask(tmp_path, closed_recorders, monkeypatch):
     """Send one request to an application with these settings."""
     monkeypatch.setattr(log, "_said", set())
 
-    def ask(headers=None, **settings):
+    def ask(headers=None, path="/", **settings):
         app = ProfilerMiddleware(hello, dir=tmp_path / "data", dev=True, **settings)
-        return Client(app).get("/", headers=headers or {}, environ_base=LOCAL)
+        return Client(app).get(path, headers=headers or {}, environ_base=LOCAL)
 
     return ask
 
@@ -44,7 +44,7 @@ def test_captures_beyond_the_bounds_go_without_anybody_looking(ask, tmp_path):
     assert until(lambda: store.list(CaptureQuery()).matching == 2, "captures to be deleted")
 
 
-def test_a_second_service_answers_but_captures_nothing_into_the_directory_of_the_first(
+def test_a_second_service_answers_but_leaves_the_directory_of_the_first_alone(
     ask, tmp_path, caplog
 ):
     (tmp_path / "data").mkdir()
@@ -54,8 +54,11 @@ def test_a_second_service_answers_but_captures_nothing_into_the_directory_of_the
     assert (
         answer.headers["X-Profile-Skipped"] == "the data directory belongs to another service"
     )
+    metrics = ask(path="/metrics", service_name="billing").text
+    assert 'http_server_request_duration_seconds_count{http_request_method="GET"' in metrics
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["service"]
     (warning,) = [r.getMessage() for r in caplog.records if "belongs" in r.getMessage()]
-    assert "'shop': no captures are made for 'billing'; set FLASKPROF_DIR" in warning
+    assert "'shop': no captures are made for 'billing', and its metrics are those" in warning
 
 
 @pytest.mark.parametrize("name", ["shop", ""])

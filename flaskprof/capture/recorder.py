@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from flaskprof import log
@@ -20,12 +21,13 @@ from flaskprof.capture.engines import Engine, EngineBusyError, Recording
 from flaskprof.capture.overlaps import Overlaps
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
-from flaskprof.capture.upkeep import Upkeep, chores_for
+from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
 from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
+from flaskprof.store.layout import make_data_directory
 from flaskprof.store.owner import claim
 
 __all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
@@ -58,15 +60,8 @@ class Recorder:
         self.is_started = False
         self._starting = threading.Lock()
         self.engine: Engine | None = None
-        self.metrics = Metrics(
-            settings.buckets,
-            directory=metrics_directory(self.directory),
-            max_series=settings.max_series,
-            measure=settings.measure,
-            label=Label(settings.label, frozenset(settings.label_values))
-            if settings.label
-            else None,
-        )
+        self.metrics = self._make_metrics(metrics_directory(self.directory))
+        self.metrics.collector.usage = lambda: usage_of(self.store)
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
@@ -79,6 +74,18 @@ class Recorder:
         )
         self._rival = ""
 
+    def _make_metrics(self, directory: Path | None) -> Metrics:
+        settings = self.settings
+        return Metrics(
+            settings.buckets,
+            directory=directory,
+            max_series=settings.max_series,
+            measure=settings.measure,
+            label=Label(settings.label, frozenset(settings.label_values))
+            if settings.label
+            else None,
+        )
+
     def start(self, who: str) -> None:
         """Choose the engine and log the line of the start; only the first call does so.
 
@@ -88,6 +95,9 @@ class Recorder:
             if self.is_started:
                 return
             self._rival = self._claim_directory()
+            if self._rival:
+                # What is another's is neither added to nor looked after.
+                self.metrics = self._make_metrics(None)
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
             name = "none" if self.engine is None else self.engine.name
             self.metrics.describe(
@@ -98,7 +108,11 @@ class Recorder:
                     "role": "app",
                 }
             )
-            self.metrics.start()
+            if not self._rival:
+                with suppress(OSError):  # which the first file in it says, too
+                    make_data_directory(self.directory)
+                self.metrics.start()
+                self._upkeep.start()
             log.start_line(
                 "%s may ask and look; captures in %s; engine %s%s",
                 who,
@@ -106,7 +120,6 @@ class Recorder:
                 name,
                 f" ({why})" if why else "",
             )
-            self._upkeep.start()
             self.is_started = True
 
     def _claim_directory(self) -> str:
@@ -119,8 +132,9 @@ class Recorder:
             log.once(
                 f"rival {self.directory}",
                 "the data directory %s belongs to the service %r: no captures are made for "
-                "%r; set FLASKPROF_DIR to another directory, or delete the file 'service' in "
-                "it if the service has a new name",
+                "%r, and its metrics are those of each process alone; set FLASKPROF_DIR to "
+                "another directory, or delete the file 'service' in it if the service has a "
+                "new name",
                 self.directory,
                 rival,
                 self.settings.service_name,

@@ -11,19 +11,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flaskprof import log
 from flaskprof.capture.triggers import TokenUses
 from flaskprof.config import Settings
+from flaskprof.errors import StoreError
+from flaskprof.metrics.folding import fold
+from flaskprof.metrics.layout import metrics_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.retention import Bounds
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Chore", "Upkeep", "chores_for"]
+__all__ = ["Chore", "Upkeep", "chores_for", "usage_of"]
 
 # Takes the moment of the round in Unix seconds.
 Chore = Callable[[float], object]
@@ -41,10 +44,28 @@ _LOCK = "upkeep.lock"
 def chores_for(settings: Settings, store: DirectoryStore) -> dict[str, Chore]:
     """Return what there is to do in the directory of `store`, by name."""
     bounds = Bounds.of(settings)
+    metrics = metrics_directory(store.path)
     return {
+        "metrics of ended workers": lambda _: fold(metrics),
         "retention": lambda now: store.prune(bounds, now=now),
         "token uses": TokenUses(store.path).sweep,
     }
+
+
+def usage_of(store: DirectoryStore) -> tuple[int, int]:
+    """Return bytes and number of all files of captures and metrics.
+
+    What cannot be counted, because it cannot be read, is left out.
+    """
+    total = files = 0
+    with suppress(StoreError):
+        total, files = store.usage()
+    with suppress(OSError), os.scandir(metrics_directory(store.path)) as entries:
+        for entry in entries:
+            with suppress(OSError):  # folded since it was listed
+                total += entry.stat().st_size
+                files += 1
+    return total, files
 
 
 class Upkeep:
@@ -142,7 +163,7 @@ def _alone_in(directory: Path, now: float, fresh_seconds: float) -> Iterator[boo
         yield True  # the chores say what is wrong
         return
     try:
-        if not _is_taken(lock) and not 0 <= now - _last_round(lock) < fresh_seconds:
+        if not _is_taken(lock) and abs(now - _last_round(lock)) >= fresh_seconds:
             yield True
             os.pwrite(lock, f"{now:.3f}\n".encode(), 0)
         else:

@@ -118,6 +118,8 @@ def _facts(sidecar: Sidecar, listener: socket.socket) -> dict[str, object]:
         "viewer": f"{base}{settings.prefix}/",
         "metrics": None if settings.metrics == "off" else f"{base}{settings.metrics_path}",
         "health": f"{base}{HEALTH_PATH}",
+        "application_metrics": os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        or "not served: they can be had from PROMETHEUS_MULTIPROC_DIR alone",
         "dir": str(sidecar.store.path),
         "service": sidecar.service,
         "may_look": sidecar.explain(),

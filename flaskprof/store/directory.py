@@ -106,6 +106,11 @@ class DirectoryStore:
         with self._errors_told("read"):
             return self._usage.total()
 
+    def usage(self) -> tuple[int, int]:
+        """Return bytes and number of the captures' files; what `bytes_used` says holds."""
+        with self._errors_told("read"):
+            return self._usage.counts()
+
     def prune(self, bounds: Bounds, *, now: float) -> int:
         """Delete the captures beyond `bounds`, and return how many; `now` is Unix seconds.
 
