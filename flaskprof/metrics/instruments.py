@@ -21,10 +21,11 @@ from flaskprof import __version__, log
 from flaskprof.metrics import process, table
 from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.layout import FIXED_CELLS, Cell, Header, bounds_in_ns
+from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
 from flaskprof.metrics.worker_file import WorkerFile
 
-__all__ = ["METHODS", "OWN_SHARE", "Label", "Metrics", "Stream", "known_method", "known_status"]
+__all__ = ["METHODS", "OWN_SHARE", "Label", "Metrics", "known_method", "known_status"]
 
 METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -53,30 +54,13 @@ class Label:
         return value if isinstance(value, str) and value in self.values else OTHER_VALUE
 
 
-@dataclass(slots=True)
-class Stream:
-    """What was seen of a response body that was followed part by part."""
-
-    first_byte_ns: int | None = None
-    sent_bytes: int = 0
-    is_complete: bool = False
-
-    def count(self, words: memoryview, place: int) -> None:
-        """Add to the cells of a label set."""
-        if self.first_byte_ns is not None:
-            words[place + Cell.FIRST_BYTE_COUNT] += 1
-            words[place + Cell.FIRST_BYTE] += self.first_byte_ns
-        words[place + Cell.SENT_COUNT] += 1
-        words[place + Cell.SENT] += self.sent_bytes
-        words[place + Cell.DISCONNECTS] += not self.is_complete
-
-
 class Metrics:
     """Counters and histograms of the requests, captures and failures of one process.
 
     They are in memory until `start` places them in `directory`, beside those of other
     processes; without one they stay there. `registry` has the sums of all. `measure` is
-    what is measured beyond the basics, as in the setting of that name. Every method is
+    what is measured beyond the basics, as in the setting of that name. From
+    `next_note_ns` on, of the clock of ``perf_counter``, `note_process` is due. Every method is
     cheap and may be called from any thread, but not from ``__del__`` or a
     garbage-collection callback.
     """
@@ -106,7 +90,7 @@ class Metrics:
         self._info: tuple[str, ...] = ()
         self._cpu_base_ns = 0
         self._is_started = False
-        self._next_note_ns = 0
+        self.next_note_ns = 0
         self._next_try_ns = 0
         self._begin(workers_started=1)
         self.collector = DirectoryCollector(
@@ -192,7 +176,7 @@ class Metrics:
             if profile_id is not None:
                 file.add_exemplar(place, bucket, duration_ns, profile_id)
             if stream is not None:
-                stream.count(words, place)
+                stream.count(words, place, length)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""
@@ -238,8 +222,8 @@ class Metrics:
 
     def note_process(self) -> None:
         """Note what this process uses, and look whether its file is still its own."""
-        now_ns = time.monotonic_ns()
-        self._next_note_ns = now_ns + _NOTE_NS
+        now_ns = time.perf_counter_ns()
+        self.next_note_ns = now_ns + _NOTE_NS
         if self._file.is_lost():
             self._begin_anew()
         if self._is_started and not self._file.is_placed and now_ns >= self._next_try_ns:
@@ -259,7 +243,7 @@ class Metrics:
         try:
             self._file.place(self._directory)
         except OSError as error:
-            self._next_try_ns = time.monotonic_ns() + _TRY_AGAIN_NS
+            self._next_try_ns = time.perf_counter_ns() + _TRY_AGAIN_NS
             self.count_failure("metrics")
             log.once(
                 "metrics in memory",
