@@ -23,6 +23,8 @@ PACKAGES = {
     "nginx": "nginx",
     "node": "nodejs",
     "npm": "npm",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
 }
 
 
