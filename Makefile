@@ -32,8 +32,9 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 docs: $(VENV)/.installed-demo  ## write anew what is generated in docs/
 	$(BIN)/python docs/generate.py
 
-dashboards: $(VENV)/.installed-test  ## write anew the Grafana dashboards
+dashboards: $(VENV)/.installed-test  ## write anew the dashboards, and their manifests
 	$(BIN)/python dashboards/generate.py
+	$(BIN)/python deploy/generate.py
 
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
