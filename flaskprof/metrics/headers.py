@@ -30,7 +30,9 @@ def queued_ns(environ: Mapping[str, Any], now_ns: int) -> int | None:
         text = environ.get(name)
         if text:
             waited_ns = _since(text.strip().removeprefix("t="), now_ns)
-            return waited_ns if waited_ns is not None and 0 <= waited_ns <= _LONGEST_NS else None
+            return (
+                waited_ns if waited_ns is not None and 0 <= waited_ns <= _LONGEST_NS else None
+            )
     return None
 
 
