@@ -13,16 +13,30 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint docs dashboards bench wheel clean
+.PHONY: help run test test-next fuzz leaks sanitize lint docs dashboards bench wheel clean
 
 help:  ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 run: $(VENV)/.installed-demo  ## run the demo shop with flaskprof in it: http://127.0.0.1:5000
 	$(BIN)/flaskprof demo $(ARGS)
 
 test: $(VENV)/.installed-test  ## run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.installed-test  ## compare engine and tracer on 10,000 made-up programs
+	FLASKPROF_FUZZ_PROGRAMS=10000 $(BIN)/python -m pytest --timeout 0 \
+	    tests/capture/test_calltree_fuzz.py $(ARGS)
+
+leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 captures
+	FLASKPROF_LEAK_ROUNDS=100000 $(BIN)/python -m pytest --timeout 0 -k flat \
+	    tests/capture/test_calltree.py $(ARGS)
+
+sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
+	tests/sanitize.sh $(BIN)/python $(ARGS)
+
+test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)
+	tests/next.sh
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check
@@ -38,6 +52,7 @@ dashboards: $(VENV)/.installed-test  ## write anew the dashboards, and their man
 
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+	$(BIN)/python benchmarks/engine.py
 
 wheel: $(VENV)/.installed-test  ## build sdist and wheel into dist/
 	$(BIN)/python -m build

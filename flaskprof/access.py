@@ -193,7 +193,8 @@ class AccessRules:
 
 def _offered_tokens(environ: Mapping[str, Any]) -> list[str]:
     """Tokens by header, by link and by the cookie that following such a link sets."""
-    offered = [environ.get("HTTP_X_PROFILE", "")]
+    # Behind the token the header may say how to record.
+    offered = [environ.get("HTTP_X_PROFILE", "").strip().partition(" ")[0]]
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         offered.append(credentials.strip())

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import got_request_exception, request
 
+from flaskprof.async_views import following
 from flaskprof.config import Settings
 from flaskprof.middleware import EXCHANGE
 from flaskprof.routes import Exclusion, RouteNamer, werkzeug_match
@@ -69,6 +70,7 @@ class FlaskProf:
             is_development=lambda: settings.dev or app.debug,
             host_paths=lambda: _static_parts(app),
         )
+        app.async_to_sync = following(app.async_to_sync)  # type: ignore[method-assign]  # as above
         got_request_exception.connect(_note_exception, app)
 
 

@@ -13,7 +13,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter, thread_time
+from functools import partial
+from threading import get_ident
+from time import perf_counter_ns, thread_time_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
@@ -21,11 +23,14 @@ from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
-from flaskprof.capture.engines import Recording
+from flaskprof.capture.engines import Engine, Recording
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
+from flaskprof.metrics.headers import content_length, queued_ns
+from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
+from flaskprof.metrics.stream import Stream, followed
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -74,6 +79,7 @@ class Middleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request."""
+        entered = perf_counter_ns()
         try:
             if environ.get("PATH_INFO", "").startswith(self._page_starts):
                 page = self._pages.find(environ)
@@ -83,7 +89,7 @@ class Middleware:
             if outer is not None:
                 outer.is_named_by(self._name_route, environ)
                 return self.app(environ, start_response)
-            exchange = self._begin(environ, start_response)
+            exchange = self._begin(environ, start_response, entered)
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
@@ -99,12 +105,14 @@ class Middleware:
             outer.is_counted = False
         return page(environ, start_response)
 
-    def _begin(self, environ: WSGIEnvironment, start_response: StartResponse) -> Exchange:
+    def _begin(
+        self, environ: WSGIEnvironment, start_response: StartResponse, entered: int
+    ) -> Exchange:
         recorder = self.recorder
         if not recorder.is_started:
             recorder.start(self._rules.explain())
         if recorder.overlaps.is_counting:
-            recorder.overlaps.request_started()
+            recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
         if ask is None:
             exchange = Exchange(environ, start_response, recorder, self._name_route)
@@ -113,7 +121,7 @@ class Middleware:
                 environ, start_response, recorder, self._name_route, ask
             )
         environ[EXCHANGE] = exchange
-        recorder.metrics.request_started(exchange.method)
+        exchange.begin(entered)
         return exchange
 
 
@@ -121,18 +129,26 @@ class Exchange:
     """One request and its response, from the call of the application to its `end`."""
 
     __slots__ = (
+        "_begin_ns",
+        "_cpu_started",
         "_environ",
         "_is_ended",
+        "_label",
+        "_length",
         "_match",
         "_metrics",
         "_name_route",
+        "_queued_ns",
         "_recorder",
         "_server_start_response",
         "_started",
         "_status",
+        "_stream",
+        "_thread",
         "exception",
         "is_counted",
         "method",
+        "recording",
     )
 
     def __init__(
@@ -145,6 +161,7 @@ class Exchange:
         self.method: str = environ["REQUEST_METHOD"]
         self.exception: type[BaseException] | None = None
         self.is_counted = True
+        self.recording: Recording | None = None
         self._environ = environ
         self._server_start_response = start_response
         self._recorder = recorder
@@ -153,8 +170,25 @@ class Exchange:
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
+        self._length: int | None = None
+        self._label = ""
         self._is_ended = False
-        self._started = perf_counter()
+
+    def begin(self, entered: int) -> None:
+        """Begin to count and time; we are at work since `entered`."""
+        metrics = self._metrics
+        metrics.request_started(self.method)
+        self._queued_ns = (
+            queued_ns(self._environ, time_ns()) if metrics.measures_queue else None
+        )
+        if metrics.measures_cpu:
+            self._thread = get_ident()
+            self._cpu_started = thread_time_ns()
+        else:
+            self._thread = 0
+        self._started = started = perf_counter_ns()
+        self._begin_ns = started - entered
+        self._stream = Stream(started) if metrics.measures_stream else None
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
@@ -168,15 +202,24 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
+        stream = self._stream
         if _is_passed_on(result, environ):
+            if stream is not None:
+                stream.whole(result)
             self.end()
             return result
+        body = self.follow(result)
+        return body if stream is None else followed(body, stream)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with the end of the exchange tied to its own."""
         return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Note status and route, and start the response as the application does."""
         self._status = status
         self.name()
+        self._measure(headers)
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
@@ -187,6 +230,17 @@ class Exchange:
             self._match = self._name_route(self._environ)
         except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
+
+    def _measure(self, headers: list[Any]) -> None:
+        """Note what the start of the response tells."""
+        metrics = self._metrics
+        try:
+            if metrics.measures_length:
+                self._length = content_length(headers)
+            if metrics.label is not None:
+                self._label = metrics.label.of(self._environ)
+        except Exception:  # noqa: BLE001  not ours alone, but the response goes on
+            _failed(self._recorder, "measure")
 
     def note_exception(self, error: Exception) -> None:
         """Note an unhandled exception, and the route while it is known."""
@@ -207,16 +261,23 @@ class Exchange:
             return
         self._is_ended = True
         try:
-            seconds = perf_counter() - self._started
+            ended = perf_counter_ns()
+            metrics = self._metrics
             self._release()
-            self._metrics.request_ended(self.method)
+            metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
                 match = self._name_route(self._environ)
-            profile_id = self._hand_over(match, seconds)
+            duration_ns = ended - self._started
+            profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
-                self._count(match, seconds, profile_id)
+                self._count(match, duration_ns, profile_id)
+            if ended >= metrics.next_note_ns:
+                metrics.note_process()
+            if not ended & OWN_MASK:
+                spent_ns = self._begin_ns + perf_counter_ns() - ended
+                metrics.count_own_time("requests", spent_ns * OWN_SHARE)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
         finally:
@@ -230,11 +291,22 @@ class Exchange:
         """Hand the capture of the request over, if there is one, and return its ID."""
         return None
 
-    def _count(self, match: Match, seconds: float, profile_id: str | None) -> None:
-        # Without a status the server answers for the application.
-        status = self._status[:3] or "500"
+    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
+        cpu_ns = None
+        if self._thread and self._thread == get_ident():
+            cpu_ns = thread_time_ns() - self._cpu_started
         self._metrics.observe(
-            self.method, match.route, status, round(seconds * 1e9), profile_id
+            self.method,
+            match.route,
+            # Without a status the server answers for the application.
+            self._status[:3] or "500",
+            duration_ns,
+            profile_id,
+            cpu_ns,
+            self._queued_ns,
+            None if self.method == "HEAD" else self._length,
+            self._label,
+            self._stream,
         )
         if self.exception is not None:
             self._metrics.count_exception(self.method, match.route, self.exception.__name__)
@@ -250,10 +322,9 @@ class CapturedExchange(Exchange):
     __slots__ = (
         "_ask",
         "_base_url",
-        "_cpu_seconds",
+        "_engine",
         "_id",
         "_overlap",
-        "_recording",
         "_skip_text",
         "_started_unix",
     )
@@ -268,37 +339,33 @@ class CapturedExchange(Exchange):
     ) -> None:
         self._ask = ask
         self._base_url = _base_url(environ, recorder)
-        self._cpu_seconds = 0.0
         self._skip_text = ""
         self._started_unix = time.time()
         self._id = new_capture_id(self._started_unix)
-        self._recording: Recording | None = None
+        self._engine: Engine | None = None
         self._overlap: Overlap | None = None
+        recording = None
         try:
-            self._recording = recorder.record(ask)
+            self._engine, recording = recorder.record(ask)
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
         super().__init__(environ, start_response, recorder, name_route)
+        self.recording = recording
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
-        try:
-            result = self.inside(app, environ, self.start_response)
-        except BaseException as error:
-            self.fail(error)
-            raise
-        if _is_passed_on(result, environ):
-            self.end()
-            return result
+        return super().run(partial(self.inside, app), environ)
+
+    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the result with its recording and the end of the exchange tied to it."""
         return (SizedCapturedBody if hasattr(result, "__len__") else CapturedBody)(result, self)
 
     def inside(self, code: Callable[..., T], *arguments: Any) -> T:
         """Run a piece of the application's own code with the recording on."""
-        recording = self._recording
+        recording = self.recording
         if recording is None:
             return code(*arguments)
-        started = thread_time()
         try:
             recording.on()
         except Exception:  # noqa: BLE001  the application runs all the same
@@ -310,7 +377,6 @@ class CapturedExchange(Exchange):
                 recording.off()
             except Exception:  # noqa: BLE001  as above
                 _failed(self._recorder, "recording")
-            self._cpu_seconds += thread_time() - started
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Start the response with the headers of the capture added."""
@@ -348,28 +414,30 @@ class CapturedExchange(Exchange):
         recorder.metrics.count_capture(self._ask.trigger, "skipped")
 
     def _release(self) -> None:
-        if self._recording is not None:
-            self._recording.stop()
+        if self.recording is not None:
+            self.recording.stop()
             self._recorder.give_back()
         if self._overlap is not None:
             self._recorder.overlaps.end(self._overlap)
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
-        recording, self._recording = self._recording, None
-        if recording is None or self._skip_text:
+        engine, recording = self._engine, self.recording
+        self._engine = self.recording = None
+        if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,
             duration_seconds=seconds,
-            cpu_seconds=self._cpu_seconds,
+            cpu_seconds=recording.cpu_seconds,
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
-            engine=self._recorder.engine.name if self._recorder.engine else "",
+            engine=engine.name,
+            exactness=engine.exactness,
             host=socket.gethostname(),
             pid=os.getpid(),
             service=settings.service_name,

@@ -25,8 +25,14 @@ class CaptureRecord:
     `started` is Unix seconds; `duration_seconds` runs from the call of the application to
     the end of ``close()``; `cpu_seconds` is the CPU time of the thread while the
     application's own code ran. `route` is the matched rule, never the raw path, and empty
-    where nothing matched. `exactness` is "exact" or "sampled". `notes` are sentences that
-    limit what the profile shows.
+    where nothing matched. `exactness` is "exact" or "sampled". `has_stacks` tells that the
+    stacks themselves are kept too, in pprof's format.
+
+    `overhead_seconds` estimates how much longer everything took for being recorded, at
+    `python_call_ns` and `builtin_call_ns` for each call of a function of the kind;
+    `events` are the calls and returns that were recorded, `clock` is what time was measured
+    with. `overlaps` counts the other requests that ran in the process meanwhile. `notes`
+    are sentences that limit what the profile shows.
     """
 
     id: str
@@ -40,6 +46,7 @@ class CaptureRecord:
     trigger: str = ""
     engine: str = ""
     exactness: str = "exact"
+    has_stacks: bool = False
     host: str = ""
     pid: int | None = None
     service: str = ""
@@ -102,6 +109,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is expected")
+    return value
+
+
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError("a whole number is expected")
@@ -129,6 +142,7 @@ _MAX_SECONDS = 253_402_300_800
 
 # What each type of a field accepts, by the annotation that it has above.
 _CHECKS: dict[str, Callable[[Any], Any]] = {
+    "bool": _truth,
     "str": _text,
     "float": _number,
     "float | None": _optional(_number),

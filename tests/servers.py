@@ -32,6 +32,7 @@ COMMANDS = {
         *("-m", "gunicorn", "-b", "127.0.0.1:0", "-k", "gthread"),
         *("--threads", "8", app),
     ],
+    "gunicorn-gevent": lambda app: ["-m", "gunicorn", "-b", "127.0.0.1:0", "-k", "gevent", app],
     "waitress": lambda app: ["-m", "waitress", "--listen=127.0.0.1:0", "--threads=8", app],
 }
 

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from checkout import ROOT
+from flaskprof import ProfilerMiddleware
 from flaskprof.config import Settings, options
 
 DOCS = ROOT / "docs"
@@ -60,3 +61,15 @@ def test_settings_named_in_the_documentation_exist(path):
     known = {option.key for option in options()} | {"FLASKPROF_PORT"}
     named = set(re.findall(r"\bFLASKPROF_[A-Z_]*[A-Z]\b", path.read_text("utf-8")))
     assert named <= known
+
+
+def test_the_examples_of_the_readme_put_flaskprof_into_an_application():
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    assert len(blocks) == 2
+    names = {"__name__": "example", "application": lambda environ, start_response: []}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert type(names["app"].wsgi_app).__module__ == "flaskprof.middleware"
+    assert type(names["application"]) is ProfilerMiddleware

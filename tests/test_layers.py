@@ -23,7 +23,7 @@ LAYERS = (
     {"formats", "metrics", "store"},
     {"capture"},
     {"decorators", "integrations", "middleware", "web"},
-    {"wiring"},
+    {"async_views", "wiring"},
     {"extension", "sidecar", "wsgi"},
     {"demo"},
     {"cli"},

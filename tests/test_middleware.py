@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import time
+import types
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -230,10 +232,11 @@ def test_a_response_is_what_it_was_without(app, method, wrap):
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.__name__)
-def test_a_captured_response_differs_in_our_headers_alone(app, wrap):
+@pytest.mark.parametrize("ask", ["1", "sample"])
+def test_a_captured_response_differs_in_our_headers_alone(app, ask, wrap):
     bare_log, log = [], []
     bare = exchange(lambda e, s: app(e, s, bare_log), environ_for())
-    wrapped = exchange(wrap(lambda e, s: app(e, s, log)), environ_for(HTTP_X_PROFILE="1"))
+    wrapped = exchange(wrap(lambda e, s: app(e, s, log)), environ_for(HTTP_X_PROFILE=ask))
     for status, headers, _ in wrapped["starts"]:
         names = [name for name, _ in headers]
         assert names[-2:] == ["X-Profile-Id", "X-Profile-Url"], status
@@ -407,6 +410,51 @@ def test_the_metadata_says_what_is_known_of_the_request(wrap, directory):
     assert record.notes == ()
 
 
+def busy(environ, start_response):
+    start_response("200 OK", [])
+    end = time.perf_counter() + 0.1
+    while time.perf_counter() < end:
+        pass
+    return []
+
+
+def test_a_sampled_request_is_recorded_by_the_engine_that_samples(wrap, directory):
+    app = wrap(busy)
+    deadline = time.monotonic() + 20
+    names = set()
+    while "busy" not in names:  # when a sample is taken is up to the system
+        assert time.monotonic() < deadline
+        seen = exchange(app, environ_for(HTTP_X_PROFILE="sample"))
+        capture_id = dict(seen["starts"][0][1])["X-Profile-Id"]
+        graph = stored_graph(directory, capture_id)
+        names = {function.name for function in graph.functions}
+    record = recorder_of(directory).store.record(capture_id)
+    assert (record.engine, record.exactness, record.trigger) == ("sampler", "sampled", "header")
+    assert any("builtins are not seen" in note for note in record.notes)
+    assert graph.is_sampled
+    assert names == {"busy"}
+    assert 0.1 <= round(graph.total_seconds, 9) <= record.duration_seconds
+
+
+def test_sampling_needs_no_other_engine(wrap, directory, monkeypatch):
+    monkeypatch.setattr("flaskprof.capture.recorder.choose_engine", lambda *_: (None, "none"))
+    app = wrap(lambda e, s: a_list(e, s, []))
+    assert skipped(exchange(app, environ_for(HTTP_X_PROFILE="1"))) == (
+        "no engine works on this interpreter"
+    )
+    assert skipped(exchange(app, environ_for(HTTP_X_PROFILE="sample"))) is None
+
+
+def test_sampling_that_is_not_to_be_had_says_why(wrap, monkeypatch):
+    uwsgi = types.SimpleNamespace(version=b"2.0.26", opt={})
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    app = wrap(lambda e, s: a_list(e, s, []))
+    seen = exchange(app, environ_for(HTTP_X_PROFILE="sample"))
+    assert skipped(seen).startswith("uWSGI was started without --enable-threads")
+    assert seen["chunks"] == [b"one", b"two"]
+    assert skipped(exchange(app, environ_for(HTTP_X_PROFILE="1"))) is None
+
+
 @pytest.mark.parametrize("place", ["begin", "end", "headers"])
 def test_a_failure_of_ours_is_counted_and_harms_nothing(place, wrap, directory, monkeypatch):
     def broken(*_):
@@ -500,6 +548,32 @@ def test_no_more_requests_are_captured_at_once_than_the_budget_allows(wrap, dire
         result.close()
     app(environ_for(HTTP_X_PROFILE="1"), start_response).close()
     assert "X-Profile-Id" in heads[-1]
+
+
+def test_a_request_beside_a_capture_is_counted_and_eases_what_is_on(
+    wrap, directory, monkeypatch
+):
+    rested = []
+    captured = wrap(lambda e, s: a_closing_result(e, s, []))
+    heads = []
+    result = captured(environ_for(HTTP_X_PROFILE="1"), lambda _, h, *__: heads.append(dict(h)))
+    recorder = recorder_of(directory)
+    monkeypatch.setattr(type(recorder.engine), "rest", lambda _, pause: rested.append(pause))
+    for _ in range(3):
+        exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for())
+    result.close()
+    exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for())
+    assert rested == [1.0, 1.0, 1.0]
+    assert recorder.flush(10)
+    assert recorder.store.record(heads[0]["X-Profile-Id"]).overlaps == 3
+
+
+def test_no_capture_is_begun_while_too_many_wait_to_be_written(wrap, directory, monkeypatch):
+    app = wrap(lambda e, s: a_list(e, s, []))
+    exchange(app, environ_for())
+    monkeypatch.setattr(recorder_of(directory)._spool, "is_behind", lambda: True)
+    seen = exchange(app, environ_for(HTTP_X_PROFILE="1"))
+    assert skipped(seen) == "too many captures wait to be written"
 
 
 def test_nested_middlewares_count_once_and_the_inner_one_names_the_route(wrap, directory):

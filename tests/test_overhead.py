@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-OVERHEAD = Path(__file__).parent.parent / "benchmarks" / "overhead.py"
-QUICKLY = ["--rounds=2", "--batch=3", "--passes=2"]
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+QUICKLY = {
+    "overhead.py": ["--rounds=2", "--batch=3", "--passes=2"],
+    "sampler.py": ["--rounds=2", "--calls=1000"],
+}
 
 
-def run(*arguments):
+def run(*arguments, name="overhead.py"):
     done = subprocess.run(
-        [sys.executable, str(OVERHEAD), *QUICKLY, *arguments],
+        [sys.executable, str(BENCHMARKS / name), *QUICKLY[name], *arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -34,3 +37,12 @@ def test_the_table_has_a_row_for_each_subject():
     assert rows[0].startswith("Python ")
     assert [row.split()[0] for row in rows[3:]] == ["flaskprof"]
     assert rows[-1].endswith(" 1.0x")
+
+
+def test_the_cost_of_being_recorded_is_measured_beside_the_plain_request():
+    results = json.loads(run("--json", name="sampler.py"))
+    assert list(results) == ["plain", "sampled", "every call"]
+    assert results["plain"]["ratio"] == 1
+    assert all(row["seconds"] > 0 for row in results.values())
+    rows = run(name="sampler.py").splitlines()
+    assert rows[3].split()[0] == "plain"

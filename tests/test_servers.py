@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,36 @@ def test_requests_captured_at_the_same_time_hold_exactly_their_own_calls(server,
         assert {"fibonacci", "work", "<lambda>", "<built-in method builtins.sorted>"} <= names
 
 
+@pytest.mark.parametrize(
+    ("server", "options"),
+    [("werkzeug", ()), ("gunicorn-gthread", ()), ("gunicorn-sync", ("-k", "gevent"))],
+    ids=["werkzeug", "gthread", "gevent"],
+)
+def test_a_sampled_request_shows_where_its_own_time_went(server, options, tmp_path):
+    with serve(server, tmp_path, *options) as running, ThreadPoolExecutor(1) as pool:
+        # Its functions `work` and `<lambda>` are in no other request.
+        other = pool.submit(lambda: [get(running.port, "/work/12") for _ in range(20)])
+
+        def sampled():
+            answer = get(running.port, "/long", X_Profile="sample")
+            assert (answer.status, answer.body) == (200, b"long")
+            graph = profile_of(running.port, answer)
+            names = {function.name for function in graph.functions}
+            assert not {"work", "<lambda>", "front"} & names
+            # When samples are taken is up to the system.
+            return {"long", "compute", "pause"} <= names and (answer, graph)
+
+        answer, graph = until(sampled, "samples of all functions")
+        other.result()
+        assert graph.is_sampled
+        path = urlsplit(answer.headers["X-Profile-Url"]).path
+        record = json.loads(get(running.port, path + ".json").body)
+        assert (record["engine"], record["exactness"]) == ("sampler", "sampled")
+        assert 0.3 <= graph.total_seconds <= record["duration_seconds"]
+        page = get(running.port, path, Accept="text/html").body.decode()
+        assert "sampled: times are estimates" in page
+
+
 def start_lines(running):
     return [line for line in running.output if "may ask and look" in line]
 
@@ -148,7 +179,8 @@ events {{ worker_connections 64; }}
 http {{
     access_log off;
     client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
     server {{
         listen 127.0.0.1:{port};
         location / {{

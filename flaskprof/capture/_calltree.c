@@ -23,6 +23,8 @@
 #include <frameobject.h>
 #include <opcode.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <structmember.h>
 #include <time.h>
 
@@ -193,6 +195,14 @@ typedef struct {
     PyObject *name;  /* NULL: the owner's code or repr */
 } Known;
 
+/* A call that waits for what is recorded elsewhere. */
+typedef struct Hold Hold;
+struct Hold {
+    Hold *previous;
+    Node *current, *base; /* as they were */
+    uint32_t more_depth;
+};
+
 typedef struct Recording Recording;
 typedef struct Thread Thread;
 
@@ -202,9 +212,11 @@ struct Recording {
     Node *current;
     int64_t last; /* ticks at the last event */
     Recording *next;
+    Node *base; /* what calls the first functions of a segment: the root, or who holds */
     int has_tsc;
     uint32_t more_depth; /* open calls inside the "(more)" node that is current */
     Node root;
+    Hold *hold;
     /* memory */
     Chunk *chunks;
     uint32_t nodes, max_nodes;
@@ -384,7 +396,7 @@ free_tree(Recording *r)
 {
     PyMem_RawFree(r->root.table);
     memset(&r->root, 0, sizeof r->root);
-    r->current = &r->root;
+    r->current = r->base = &r->root;
     r->more_depth = 0;
     Chunk *chunk = r->chunks;
     r->chunks = NULL;
@@ -421,6 +433,33 @@ has_safe_repr(PyObject *object)
     return type == &PyMethodDescr_Type || type == &PyClassMethodDescr_Type ||
            type == &PyWrapperDescr_Type || type == &PyCFunction_Type ||
            type == &PyFunction_Type;
+}
+
+/* What a type or one of its bases has under that name, not bound to anything: a new
+   reference, or NULL with or without an exception set. */
+static PyObject *
+type_attribute(PyTypeObject *type, PyObject *name)
+{
+    PyObject *bases = type->tp_mro;
+    Py_ssize_t count = bases == NULL ? 0 : PyTuple_GET_SIZE(bases);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(bases, i);
+#if PY_VERSION_HEX >= 0x030c0000
+        PyObject *attributes = PyType_GetDict(base);
+#else
+        PyObject *attributes = Py_XNewRef(base->tp_dict);
+#endif
+        if (attributes == NULL) {
+            continue;
+        }
+        PyObject *found = PyDict_GetItemWithError(attributes, name);
+        Py_XINCREF(found);
+        Py_DECREF(attributes);
+        if (found != NULL || PyErr_Occurred()) {
+            return found;
+        }
+    }
+    return NULL;
 }
 
 /* Fill in owner and name of a builtin, the name as cProfile gives it. False without
@@ -462,12 +501,13 @@ describe_builtin(Known *known, PyObject *callable)
     if (attribute_name == NULL) {
         return 0;
     }
-    PyObject *attribute = _PyType_Lookup(Py_TYPE(self), attribute_name);
+    PyObject *attribute = type_attribute(Py_TYPE(self), attribute_name);
     Py_DECREF(attribute_name);
     if (attribute != NULL && has_safe_repr(attribute)) {
-        known->owner = Py_NewRef(attribute);
+        known->owner = attribute;
         return 1;
     }
+    Py_XDECREF(attribute);
     PyErr_Clear();
     if (PyModule_Check(self) || PyType_Check(self) || PyCapsule_CheckExact(self)) {
         known->owner = Py_NewRef(callable);
@@ -564,7 +604,7 @@ lose(Recording *r, const char *reason)
     }
 }
 
-static PyMethodDef recording_methods[5];
+static PyMethodDef recording_methods[7];
 
 /* Calls of off() and the like, which results leave out. */
 static int
@@ -613,8 +653,10 @@ enter_new(Recording *r, const void *key, PyObject *callable)
 {
     Node *parent = r->current;
     if (parent->key == &more_key) {
-        r->more_depth++;
-        parent->calls += !is_own_method(key);
+        if (!is_own_method(key)) {
+            r->more_depth++;
+            parent->calls++;
+        }
         return NULL;
     }
     Node *node = find_child(parent, key);
@@ -657,28 +699,30 @@ pass_time(Recording *r, int64_t t, Node *next)
     r->current = next;
 }
 
-/* A return whose call is not the one that runs. At the root it belongs to a call that was
-   made before the recording was switched on; inside "(more)" no keys are kept; else an
-   event in between was lost (another tool raised in its callback, say), and the call is
-   looked for further up. */
+/* A return whose call is not the one that runs. At the base it belongs to a call that was
+   made before the recording was switched on, as that of on() or resume() does anywhere;
+   inside "(more)" no keys are kept; else an event in between was lost (another tool raised
+   in its callback, say), and the call is looked for further up. */
 static Py_NO_INLINE void
 leave_other(Recording *r, const void *key, int64_t t)
 {
     Node *current = r->current;
-    if (current == &r->root || r->lost != NULL) {
+    if (r->lost != NULL || is_own_method(key)) {
+        return;
+    }
+    if (current->key == &more_key && r->more_depth > 0) {
+        r->more_depth--;
+        return;
+    }
+    if (current == r->base) {
         return;
     }
     if (current->key == &more_key) {
-        if (r->more_depth > 0) {
-            r->more_depth--;
-        }
-        else {
-            pass_time(r, t, current->parent);
-        }
+        pass_time(r, t, current->parent);
         return;
     }
     Node *node = current->parent;
-    for (int i = 0; i < MAX_SKIPPED && node != &r->root; i++, node = node->parent) {
+    for (int i = 0; i < MAX_SKIPPED && node != r->base; i++, node = node->parent) {
         if (node->key == key) {
             pass_time(r, t, node->parent);
             return;
@@ -692,7 +736,7 @@ leave(Recording *r, const void *key)
 {
     int64_t t = now(r);
     Node *node = r->current;
-    if (node->key == key) {
+    if (node->key == key && node != r->base) {
         pass_time(r, t, node->parent);
     }
     else {
@@ -760,10 +804,10 @@ unwind(Recording *r, const void *key, int depth)
         return;
     }
     /* Past builtins whose end was lost, and frames whose end was. */
-    while (node != &r->root && (node->depth == 0 || node->depth > depth)) {
+    while (node != r->base && (node->depth == 0 || node->depth > depth)) {
         node = node->parent;
     }
-    if (node->key == key && node->depth == depth) {
+    if (node != r->base && node->key == key && node->depth == depth) {
         pass_time(r, now(r), node->parent);
     }
 }
@@ -848,6 +892,8 @@ static const int tool_ids[] = {3, 4, 5, 2};
 static PyObject *use_tool_id, *free_tool_id, *get_tool, *register_callback, *set_events;
 static PyObject *all_events, *no_events;
 static PyObject *tool; /* the ID that we hold, or NULL */
+/* While the ID is taken or given back an audit hook of the application may run, in Python. */
+static int is_changing;
 static int are_events_on;
 static long holders; /* recordings that have not stopped */
 static long segments; /* recordings that are on */
@@ -880,6 +926,7 @@ give_tool_back(void)
         return;
     }
     PyObject *id = tool;
+    is_changing = 1;
     if (!switch_events(0)) {
         PyErr_Clear();
     }
@@ -892,6 +939,7 @@ give_tool_back(void)
     if (!call_monitoring(free_tool_id, id, NULL, NULL)) {
         PyErr_Clear();
     }
+    is_changing = 0;
     Py_DECREF(id);
 }
 
@@ -945,8 +993,17 @@ take_tool(void)
 static int
 hold_events(void)
 {
-    if (tool == NULL && !take_tool()) {
+    if (is_changing) {
+        PyErr_SetString(PyExc_RuntimeError, "the tool ID is just being taken or given back");
         return 0;
+    }
+    if (tool == NULL) {
+        is_changing = 1;
+        int is_taken = take_tool();
+        is_changing = 0;
+        if (!is_taken) {
+            return 0;
+        }
     }
     holders++;
     return 1;
@@ -1322,9 +1379,10 @@ detach(Recording *r)
     }
     int64_t t = now(r);
     r->current->self += t - r->last;
+    r->last = t;
     /* Calls that are still open have been counted when they were made, as cProfile counts
        them when it is disabled. */
-    r->current = &r->root;
+    r->current = r->base;
     r->more_depth = 0;
     if (unlink_from(&thread->running, r)) {
         if (thread == here) {
@@ -1385,7 +1443,50 @@ attach(Recording *r)
         lose(r, "the greenlet could not be followed");
     }
     r->cpu_start = thread_cpu_ns();
-    r->last = now(r);
+    int64_t t = now(r);
+    if (r->base != &r->root) {
+        r->base->self += t - r->last; /* it was waiting for us */
+    }
+    r->last = t;
+}
+
+/* Detach, but leave the calls open; what is recorded until resume() is called by `code`,
+   which is entered now. Return whether anything was recorded here. */
+static int
+hold(Recording *r, PyObject *code)
+{
+    if (r->thread == NULL || r->thread != here || r->lost != NULL) {
+        return 0;
+    }
+    Hold *hold = PyMem_RawMalloc(sizeof(Hold));
+    if (hold == NULL) {
+        lose(r, "out of memory while recording");
+        return 0;
+    }
+    if (is_own_method(r->current->key)) {
+        pass_time(r, now(r), r->current->parent); /* the call of hold() itself */
+    }
+    *hold = (Hold){r->hold, r->current, r->base, r->more_depth};
+    r->hold = hold;
+    enter(r, code, code, 0);
+    r->base = r->current;
+    r->more_depth = 0;
+    detach(r);
+    return 1;
+}
+
+/* Go back to where the innermost hold() was made. */
+static void
+drop_hold(Recording *r)
+{
+    Hold *hold = r->hold;
+    r->is_mixed |= r->thread != NULL;
+    detach(r);
+    pass_time(r, now(r), hold->current); /* `current` is the base, which waited */
+    r->base = hold->base;
+    r->more_depth = hold->more_depth;
+    r->hold = hold->previous;
+    PyMem_RawFree(hold);
 }
 
 static void
@@ -1396,6 +1497,9 @@ stop(Recording *r)
     }
     detach(r);
     r->is_stopped = 1;
+    while (r->hold != NULL) {
+        drop_hold(r);
+    }
     if (r->forks != forks) {
         lose(r, "the process forked while it was recorded");
     }
@@ -1547,7 +1651,7 @@ recording_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     if (r == NULL) {
         return NULL;
     }
-    r->current = &r->root;
+    r->current = r->base = &r->root;
     r->max_nodes = max_nodes;
     r->has_tsc = is_auto && has_tsc;
     r->epoch = epoch;
@@ -1583,6 +1687,27 @@ static PyObject *
 recording_off(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     detach((Recording *)self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+recording_hold(PyObject *self, PyObject *code)
+{
+    if (!PyCode_Check(code)) {
+        PyErr_SetString(PyExc_TypeError, "hold() takes a code object");
+        return NULL;
+    }
+    return PyBool_FromLong(hold((Recording *)self, code));
+}
+
+static PyObject *
+recording_resume(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    Recording *r = (Recording *)self;
+    if (r->hold != NULL) {
+        drop_hold(r);
+        attach(r);
+    }
     Py_RETURN_NONE;
 }
 
@@ -1624,11 +1749,17 @@ recording_take(PyObject *self, PyObject *Py_UNUSED(unused))
     return result;
 }
 
-static PyMethodDef recording_methods[5] = {
+static PyMethodDef recording_methods[7] = {
     {"on", recording_on, METH_NOARGS,
      "Record the calling thread, in gevent the calling greenlet, from here on. Never raises."},
     {"off", recording_off, METH_NOARGS,
      "Stop recording, on whichever thread it was switched on. Never raises."},
+    {"hold", recording_hold, METH_O,
+     "Stop recording, but leave the calls open; what is recorded until resume() is called\n"
+     "by this code object, whose call takes the time until then. Returns whether it was on\n"
+     "in this thread; else nothing is held."},
+    {"resume", recording_resume, METH_NOARGS,
+     "Go on where hold() left off, in the function that called it. Never raises."},
     {"stop", recording_stop, METH_NOARGS,
      "Let go of the interpreter's events; no more is recorded. Never raises."},
     {"take", recording_take, METH_NOARGS,

@@ -13,6 +13,7 @@ from flaskprof.capture import _calltree
 from flaskprof.capture.assemble import assemble
 from flaskprof.capture.cost import recording_cost
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
+from flaskprof.capture.notes import MIXED, STARTED_THREADS, starts_thread
 from flaskprof.profiles.model import CallTree
 
 __all__ = ["CallTreeEngine", "CallTreeRecording"]
@@ -31,6 +32,11 @@ class CallTreeRecording(_calltree.Recording):
     notes: list[str]
     facts: Facts
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the recorded threads while it was on."""
+        return self.cpu_ns / 1e9
+
     def stop(self) -> None:
         """Let go of the interpreter's events and say what limits the profile."""
         super().stop()
@@ -48,6 +54,8 @@ class CallTreeRecording(_calltree.Recording):
             raise RecordingLostError(str(error)) from None
         tree = assemble(functions, (columns[0], columns[1], columns[2], columns[3]))
         self.facts = self._facts(tree)
+        if STARTED_THREADS not in self.notes and any(map(starts_thread, tree.functions)):
+            self.notes.append(STARTED_THREADS)
         return tree
 
     def _limits(self) -> list[str]:
@@ -58,14 +66,9 @@ class CallTreeRecording(_calltree.Recording):
                 "ones are summed up as (more)."
             )
         if self.has_threads:
-            limits.append(
-                "The request started threads: what ran in them is not in the profile."
-            )
+            limits.append(STARTED_THREADS)
         if self.is_mixed:
-            limits.append(
-                "Two threads worked on the request at the same time: only one of them is in "
-                "the profile."
-            )
+            limits.append(MIXED)
         if self.orphans:
             limits.append(
                 f"{self.orphans} returns came without their call, since another tool broke "
@@ -115,12 +118,10 @@ class CallTreeEngine:
         recording.facts = Facts()
         return recording
 
-    @staticmethod
-    def rest(pause_seconds: float) -> None:
+    def rest(self, pause_seconds: float, /) -> None:
         """Switch events off while captures wait, if nothing ran for so many seconds.
 
-        For a watcher to call now and then: a response that is streamed slowly would else
-        slow down the other threads between two of its chunks. The next `on` brings the
-        events back.
+        A response that is streamed slowly would else slow down the other threads between
+        two of its chunks. The next `on` brings the events back.
         """
         _calltree.rest(pause_seconds)

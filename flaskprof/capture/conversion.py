@@ -35,6 +35,7 @@ def convert(
         python_call_ns=facts.python_call_ns,
         builtin_call_ns=facts.builtin_call_ns,
         notes=tuple(recording.notes),
+        has_stacks=isinstance(profile, CallTree),
     )
     files = {".prof": write_profile(call_graph(profile))}
     if isinstance(profile, CallTree):

@@ -8,6 +8,7 @@ raises into the application and never leaves a profiler behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import CodeType
 from typing import Protocol
 
 from flaskprof.profiles.model import Profile
@@ -43,14 +44,24 @@ class Recording(Protocol):
     """One capture under way.
 
     `on` and `off` bracket a piece of code on the calling thread and may do so any number
-    of times, each time on another thread; `stop` follows the last `off`. None of them ever
-    raises. `finish` turns what was recorded into a profile; it may take long and is called
-    once, off the request's path. `notes` are sentences on what limits the profile, complete
-    once `stop` returned, `facts` once `finish` did.
+    of times, each time on another thread; `stop` follows the last `off`. In between, `hold`
+    and `resume` bracket a call that waits for code on another thread, or in another
+    greenlet, where `on` and `off` bracket that. None of them ever raises. An `off` on
+    another thread than the `on`, or an `on` while it is on elsewhere, is noted.
+
+    `finish` turns what was recorded into a profile; it may take long and is called once,
+    off the request's path. `notes` are sentences on what limits the profile; they and
+    `facts` are complete once `finish` returned. `cpu_seconds` is the CPU time of the
+    recorded threads while it was on; None where that cannot be told from that of others.
     """
 
     notes: list[str]
     facts: Facts
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time; complete once `stop` returned."""
+        ...
 
     def on(self) -> None:
         """Record the calling thread from here on."""
@@ -58,6 +69,19 @@ class Recording(Protocol):
 
     def off(self) -> None:
         """Stop recording the calling thread."""
+        ...
+
+    def hold(self, code: CodeType, /) -> bool:
+        """Stop recording the calling thread, whose calls stay open, until `resume`.
+
+        The caller is about to call `code`, which is not recorded itself: it becomes a call
+        that takes the time until `resume`, and what is recorded meanwhile is called by it.
+        Returns false, and does nothing, where it is not the calling thread that is recorded.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Go on with the calls that were open at `hold`, in the function that called it."""
         ...
 
     def stop(self) -> None:
@@ -73,11 +97,18 @@ class Recording(Protocol):
 
 
 class Engine(Protocol):
-    """Starts recordings. `name` and `exactness` are what the metadata of a capture says."""
+    """Starts recordings. `name` and `exactness` are what the metadata of a capture says.
+
+    `exactness` is "exact" where every call is counted, else "sampled".
+    """
 
     name: str
     exactness: str
 
     def start(self) -> Recording:
         """Return a recording that is off; raises `EngineBusyError` where none can be had."""
+        ...
+
+    def rest(self, pause_seconds: float, /) -> None:
+        """Ease other threads where no recording was on for so long; the next `on` wakes it."""
         ...

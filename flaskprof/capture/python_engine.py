@@ -1,30 +1,30 @@
-"""The engine in Python: exact call graphs, one thread at a time, from the standard library.
+"""The engine in Python: exact call graphs, one stack at a time, from the standard library.
 
-Up to Python 3.11 a `cProfile` profiler belongs to the thread that enabled it, so it is used
-as it is. From 3.12 on it is process-wide: it records every thread, and a second one cannot
-be enabled. There the profile function of the thread (`sys.setprofile`) drives the
-callbacks of an `_lsprof.Profiler` that is never enabled itself; they are the same C
-functions that an enabled one registers with `sys.monitoring`, so calls and times are
-attributed just as cProfile attributes them.
-
-The callbacks are private. `self_test` proves at start that they do what is expected of
-them, so that an interpreter which changed them has no engine rather than a wrong one.
+Each stack is recorded by a `tap`; a `place` knows how one is put on what runs now, a thread
+or a greenlet. The callbacks that taps use are private to the interpreter. `self_test` proves
+at start that they do what is expected of them, so that an interpreter which changed them
+has no engine rather than a wrong one.
 """
 
 from __future__ import annotations
 
-import cProfile
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter, thread_time
 from types import CodeType, FrameType
 from typing import Any
 
-from flaskprof.capture.engines import EngineBusyError, Facts, Recording
+from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
+from flaskprof.capture.graft import Waiting, graft
+from flaskprof.capture.notes import MIXED, STARTED_THREADS, starts_thread
 from flaskprof.capture.own import is_own
+from flaskprof.capture.places import Place, Threads, place_here
+from flaskprof.capture.taps import new_tap, take_off_leftover
 from flaskprof.profiles.hide import without
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 
-__all__ = ["PythonEngine", "self_test"]
+__all__ = ["PythonEngine", "PythonRecording", "self_test"]
 
 _BUSY = "another profiler is active on this thread"
 _STRANGER = "another profiler took over during the request: calls after that are missing"
@@ -32,122 +32,216 @@ _SWITCHED_OFF = "the profiler was switched off during the request: calls after t
 
 
 class PythonEngine:
-    """Records with the standard library alone; see the module for how."""
+    """Records with the standard library alone; see the module for how.
+
+    `place` gives where a recording that starts now is to be put on.
+    """
 
     name = "python"
     exactness = "exact"
 
-    def start(self) -> Recording:
+    def __init__(self, place: Callable[[], Place] = place_here) -> None:
+        self._place = place
+
+    def start(self) -> PythonRecording:
         """Return a recording; raises `EngineBusyError` if this thread has a profiler."""
-        if sys.getprofile() is not None:
+        take_off_leftover()
+        place = self._place()
+        if place.is_taken():
             raise EngineBusyError(_BUSY)
-        return _start_recording()
+        return PythonRecording(place)
+
+    def rest(self, pause_seconds: float, /) -> None:
+        """Do nothing: between two segments nothing is on."""
 
 
-class _Recording:
-    """What both kinds of recording share: a profiler, its notes and its result."""
+class _Stack:
+    """What is recorded of one stack, and of others that it waited for."""
 
     def __init__(self) -> None:
+        self.tap = new_tap()
+        self.grafts: list[tuple[Waiting, _Stack]] = []
+        self._earlier: list[Any] = []
+
+    def cut(self) -> None:
+        """End the tap, wherever it is left on, and go on with another."""
+        self.tap.cut()
+        self._earlier += self.tap.entries()
+        self.tap = new_tap()
+
+    def graph(self) -> CallGraph:
+        graph = graph_of([*self._earlier, *self.tap.entries()])
+        for waiting, stack in self.grafts:
+            graph = graft(graph, stack.graph(), waiting)
+        return graph
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A stack that waits for another, since `since`.
+
+    `code` is called in `holder`; `above` are the recorded functions that are under way.
+    """
+
+    stack: _Stack
+    code: CodeType
+    holder: CodeType
+    above: list[Function]
+    base: int
+    since: float
+
+
+class PythonRecording:
+    """A recording of `PythonEngine`."""
+
+    def __init__(self, place: Place) -> None:
+        self._is_stopped = False
+        self._spot: Any = None
+        self._held: list[_Held] = []
+        self._place = place
+        self._stack = _Stack()
         self.notes: list[str] = []
         self.facts = Facts()
-        self._profiler: Any = cProfile.Profile()
+        self.cpu_seconds: float | None = 0.0 if place.counts_cpu else None
+        self._base = 0
+        self._cpu_since = 0.0
+        self._lost = ""
+
+    def on(self) -> None:
+        """See `Recording`."""
+        if self._is_stopped:
+            return
+        if self._spot is not None:
+            self._note(MIXED)
+            return
+        # The frame that calls; it is only compared while it is on the stack.
+        self._base = id(sys._getframe(1))  # noqa: SLF001
+        self._cpu_since = thread_time()
+        self._spot = self._place.put_on(self._stack.tap)
+        if self._spot is None:
+            self._note_loss()
+
+    def off(self) -> None:
+        """See `Recording`."""
+        spot, self._spot = self._spot, None
+        if spot is None:
+            return
+        if not self._place.is_here(spot):
+            self._end_elsewhere(spot)
+            return
+        try:
+            was_on = self._place.take_off(self._stack.tap, spot)
+        except RecordingLostError as error:
+            self._lost = str(error)
+            return
+        if was_on:
+            self._stack.tap.close()
+            self._count_cpu()
+        else:
+            self._note_loss()
+            self._stack.cut()
+
+    def hold(self, code: CodeType, /) -> bool:
+        """See `Recording`."""
+        spot = self._spot
+        if spot is None or not self._place.is_here(spot):
+            return False
+        stack, self._stack, self._spot = self._stack, _Stack(), None
+        frame = sys._getframe(1)  # noqa: SLF001  documented
+        above = _functions(frame, self._base)
+        self._held.append(_Held(stack, code, frame.f_code, above, self._base, perf_counter()))
+        del frame
+        # Two calls stay open in the tap, this one and that of `take_off`: the returns of
+        # `put_on` and `resume` will be theirs.
+        try:
+            was_on = self._place.take_off(stack.tap, spot)
+        except RecordingLostError as error:
+            self._lost = str(error)
+            return True
+        if was_on:
+            self._count_cpu()
+        else:
+            self._note_loss()
+            stack.cut()
+        return True
+
+    def resume(self) -> None:
+        """See `Recording`."""
+        if not self._held:
+            return
+        held = self._held.pop()
+        spot, self._spot = self._spot, None
+        if spot is not None:
+            self._end_elsewhere(spot)
+        self._join(held)
+        self._base = held.base
+        self._cpu_since = thread_time()
+        self._spot = self._place.put_on(held.stack.tap)
+        if self._spot is None:
+            self._note_loss()
+            held.stack.cut()
 
     def stop(self) -> None:
-        """Nothing is on between two segments."""
+        """See `Recording`."""
+        self.off()
+        self._is_stopped = True
+        while self._held:
+            held = self._held.pop()
+            self._join(held)
+            held.stack.tap.close()
+
+    def __del__(self) -> None:
+        # Abandoned while it was on.
+        self.stop()
 
     def finish(self) -> CallGraph:
+        """See `Recording`."""
+        self.stop()
+        if self._lost:
+            raise RecordingLostError(self._lost)
         graph = without(self.graph(), is_own)
+        if any(map(starts_thread, graph.functions)):
+            self._note(STARTED_THREADS)
         self.facts = Facts(events=2 * graph.total_calls)
         return graph
 
     def graph(self) -> CallGraph:
         """Return what was recorded with the frames of flaskprof itself in it."""
-        return graph_of(self._profiler.getstats())
+        return self._stack.graph()
+
+    def _join(self, held: _Held) -> None:
+        """Go back to a stack that waited for the present one."""
+        seconds = perf_counter() - held.since
+        waiting = Waiting(_function(held.code), _function(held.holder), held.above, seconds)
+        held.stack.grafts.append((waiting, self._stack))
+        self._stack = held.stack
+
+    def _end_elsewhere(self, spot: Any) -> None:
+        self._place.forsake(spot)
+        self._stack.cut()
+        self._note(MIXED)
+
+    def _count_cpu(self) -> None:
+        if self.cpu_seconds is not None:
+            self.cpu_seconds += thread_time() - self._cpu_since
 
     def _note_loss(self) -> None:
-        note = _SWITCHED_OFF if sys.getprofile() is None else _STRANGER
+        self._note(_SWITCHED_OFF if sys.getprofile() is None else _STRANGER)
+
+    def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
 
-class _ThreadRecording(_Recording):
-    """Python 3.11: cProfile, which is per thread there."""
-
-    def on(self) -> None:
-        if sys.getprofile() is None:
-            self._profiler.enable()
-        else:
-            self._note_loss()
-
-    def off(self) -> None:
-        active: Any = sys.getprofile()
-        if active is self._profiler:
-            self._profiler.disable()
-        else:
-            self._note_loss()
-
-
-class _ForwardingRecording(_Recording):
-    """Python 3.12 and later: `sys.setprofile` drives a profiler that is never enabled."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._callback = _forward_to(self._profiler)
-        self._unwind = self._make_unwind()
-
-    def on(self) -> None:
-        if sys.getprofile() is None:
-            sys.setprofile(self._callback)
-        else:
-            self._note_loss()
-
-    def off(self) -> None:
-        if sys.getprofile() is self._callback:
-            sys.setprofile(None)
-            self._unwind()
-        else:
-            self._note_loss()
-
-    def _make_unwind(self) -> Callable[[], None]:
-        """Return what closes the two calls that `off` opened before recording stopped.
-
-        The profiler has seen the call of `off` and, within it, that of `sys.setprofile`,
-        but will see neither return. Left open they would span the gap to the next segment.
-        """
-        c_return = self._profiler._creturn_callback  # noqa: SLF001  see the module
-        py_return = self._profiler._pyreturn_callback  # noqa: SLF001
-        own = _ForwardingRecording.off.__code__
-
-        def unwind() -> None:
-            c_return(None, 0, sys.setprofile, None)
-            py_return(own, 0, None)
-
-        return unwind
-
-
-def _forward_to(profiler: Any) -> Callable[[FrameType, str, Any], None]:
-    py_start = profiler._pystart_callback  # noqa: SLF001  see the module
-    py_return = profiler._pyreturn_callback  # noqa: SLF001
-    c_call = profiler._ccall_callback  # noqa: SLF001
-    c_return = profiler._creturn_callback  # noqa: SLF001
-
-    def forward(frame: FrameType, event: str, argument: Any) -> None:
-        # The most frequent events first. Nothing is caught: the callbacks do not raise, and
-        # what a signal handler raises here is meant for the application and reaches it.
-        if event == "call":
-            py_start(frame.f_code, 0)
-        elif event == "return":
-            py_return(frame.f_code, 0, argument)
-        elif event == "c_call":
-            c_call(None, 0, argument, None)
-        else:
-            c_return(None, 0, argument, None)
-
-    return forward
-
-
-def _start_recording() -> _ForwardingRecording | _ThreadRecording:
-    return _ForwardingRecording() if sys.version_info >= (3, 12) else _ThreadRecording()
+def _functions(frame: FrameType | None, base: int) -> list[Function]:
+    """Return the functions of the frames above `base`, those of flaskprof left out."""
+    functions = []
+    while frame is not None and id(frame) != base:
+        function = _function(frame.f_code)
+        if not is_own(function):
+            functions.append(function)
+        frame = frame.f_back
+    return functions
 
 
 def graph_of(entries: list[Any]) -> CallGraph:
@@ -197,7 +291,7 @@ def self_test() -> str | None:
     if sys.getprofile() is not None:
         return None  # the test needs the slot; each start checks it anyway
     try:
-        recording = _start_recording()
+        recording = PythonRecording(Threads())
         recording.on()
         try:
             _recursion(3)

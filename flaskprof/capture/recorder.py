@@ -1,4 +1,4 @@
-"""What one process shares for one data directory: engine, budget, spool and metrics.
+"""What one process shares for one data directory: engines, budget, spool, watcher, metrics.
 
 Any number of applications, factories and middlewares in a process use the same
 `Recorder`. It is started by the first request, so that a master that only loads the
@@ -19,9 +19,11 @@ from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
 from flaskprof.capture.engines import Engine, EngineBusyError, Recording
 from flaskprof.capture.overlaps import Overlaps
+from flaskprof.capture.sampler import SamplingEngine
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
+from flaskprof.capture.watcher import Watcher
 from flaskprof.config import Settings
 from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
@@ -33,6 +35,7 @@ from flaskprof.store.owner import claim
 __all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
 
 _EXIT_SECONDS = 3.0
+_LONG_PAUSE_SECONDS = 1.0
 
 
 class SkippedError(Exception):
@@ -60,31 +63,27 @@ class Recorder:
         self.is_started = False
         self._starting = threading.Lock()
         self.engine: Engine | None = None
-        self.metrics = self._make_metrics(metrics_directory(self.directory))
+        self.metrics = Metrics(
+            settings.buckets,
+            directory=metrics_directory(self.directory),
+            max_series=settings.max_series,
+            measure=settings.measure,
+            label=_label_of(settings),
+        )
         self.metrics.collector.usage = lambda: usage_of(self.store)
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
         self.overlaps = Overlaps()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
+        self._watcher = Watcher(self.metrics)
+        self._sampler = SamplingEngine(self._watcher)
         self._upkeep = Upkeep(
             self.directory,
             chores_for(settings, self.store),
             lambda _: self.metrics.count_failure("upkeep"),
         )
         self._rival = ""
-
-    def _make_metrics(self, directory: Path | None) -> Metrics:
-        settings = self.settings
-        return Metrics(
-            settings.buckets,
-            directory=directory,
-            max_series=settings.max_series,
-            measure=settings.measure,
-            label=Label(settings.label, frozenset(settings.label_values))
-            if settings.label
-            else None,
-        )
 
     def start(self, who: str) -> None:
         """Choose the engine and log the line of the start; only the first call does so.
@@ -97,7 +96,7 @@ class Recorder:
             self._rival = self._claim_directory()
             if self._rival:
                 # What is another's is neither added to nor looked after.
-                self.metrics = self._make_metrics(None)
+                self.metrics.keep_apart()
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
             name = "none" if self.engine is None else self.engine.name
             self.metrics.describe(
@@ -141,12 +140,22 @@ class Recorder:
             )
         return rival
 
-    def record(self, ask: Ask) -> Recording:
-        """Return a recording that is off; raises `SkippedError` where none can be made.
+    def request_started(self) -> None:
+        """Say that a request starts while `overlaps.is_counting`."""
+        self.overlaps.request_started()
+        # A response that is streamed slowly must not slow down the requests that come
+        # between two of its chunks.
+        if self.engine is not None:
+            self.engine.rest(_LONG_PAUSE_SECONDS)
 
-        What is returned must be ended with `give_back`, whatever becomes of it.
+    def record(self, ask: Ask) -> tuple[Engine, Recording]:
+        """Return a recording that is off, and the engine that makes it.
+
+        Raises `SkippedError` where none can be made. What is returned must be ended with
+        `give_back`, whatever becomes of it.
         """
-        if self.engine is None:
+        engine: Engine | None = self._sampler if ask.exactness == "sampled" else self.engine
+        if engine is None:
             raise SkippedError(Skip.no_engine)
         if self._rival:
             raise SkippedError(Skip.other_service)
@@ -154,11 +163,13 @@ class Recorder:
             raise SkippedError(Skip.stopped)
         if self._spool.is_full():
             raise SkippedError(Skip.full)
+        if self._spool.is_behind():
+            raise SkippedError(Skip.writing)
         refusal = self._budget.take(is_at_home=ask.is_at_home)
         if refusal is not None:
             raise SkippedError(refusal)
         try:
-            return self._start(self.engine, ask)
+            return engine, self._start(engine, ask)
         except BaseException:
             self._budget.give_back()
             raise
@@ -186,10 +197,20 @@ class Recorder:
 
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
         """Write what is left and end the threads; the next request starts anew."""
-        self._upkeep.close(timeout_seconds)
-        self._spool.close(timeout_seconds)
+        self._close_threads(timeout_seconds)
         self.metrics.close()
         self._begin_anew()
+
+    def _close_threads(self, timeout_seconds: float) -> None:
+        self._upkeep.close(timeout_seconds)
+        self._watcher.close(timeout_seconds)
+        self._spool.close(timeout_seconds)
+
+
+def _label_of(settings: Settings) -> Label | None:
+    if not settings.label or settings.label_from is None:
+        return None
+    return Label(settings.label, frozenset(settings.label_values), settings.label_from)
 
 
 _recorders: dict[Path, Recorder] = {}
@@ -227,8 +248,7 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for recorder in list(_recorders.values()):
-        recorder._upkeep.close(_EXIT_SECONDS)  # noqa: SLF001
-        recorder._spool.close(_EXIT_SECONDS)  # noqa: SLF001
+        recorder._close_threads(_EXIT_SECONDS)  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):

@@ -21,7 +21,7 @@ from flaskprof.record import CaptureRecord
 
 __all__ = ["CaptureSink", "Spool"]
 
-_LONGEST_QUEUE = 64
+_LONGEST_QUEUE = 128
 _LOOK_AGAIN_SECONDS = 5.0
 
 
@@ -62,6 +62,13 @@ class Spool:
         """Whether captures are refused for want of room, as far as was seen lately."""
         full_since = self._full_since
         return full_since is not None and self._clock() - full_since < _LOOK_AGAIN_SECONDS
+
+    def is_behind(self) -> bool:
+        """Whether so many captures wait that no more should be begun.
+
+        The other half of the queue is for those that are under way.
+        """
+        return len(self._queue) >= _LONGEST_QUEUE // 2
 
     def put(self, record: CaptureRecord, recording: Recording) -> None:
         """Hand a finished recording over; never blocks, drops it where the queue is full."""

@@ -19,15 +19,21 @@ HEADER = "HTTP_X_PROFILE"
 _USES = re.compile(r"([0-9]{1,15})-[0-9a-f]+\Z")
 _EXPIRED_SECONDS = 24 * 3600
 
-_YES = frozenset({"1", "true", "yes", "on"})
+# What the header says, at home and behind a token, and the exactness that this asks for.
+_AT_HOME = {**dict.fromkeys(("1", "true", "yes", "on"), "exact"), "sample": "sampled"}
+_WITH_TOKEN = {"": "exact", "sample": "sampled"}
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A capture that was asked for by someone who may: at home, or with a token."""
+    """A capture that was asked for by someone who may: at home, or with a token.
+
+    `exactness` is that of the engine which is to make it: "exact" or "sampled".
+    """
 
     trigger: str
     token: Token | None = None
+    exactness: str = "exact"
 
     @property
     def is_at_home(self) -> bool:
@@ -48,6 +54,7 @@ class Skip(Enum):
     stopped = "captures are stopped by the file 'stop' in the data directory"
     too_many = "too many requests are being captured"
     used_up = "the token is used up"
+    writing = "too many captures wait to be written"
 
 
 def take_ask(environ: dict[str, Any], rules: AccessRules) -> Ask | None:
@@ -56,10 +63,13 @@ def take_ask(environ: dict[str, Any], rules: AccessRules) -> Ask | None:
     if text is None:
         return None
     text = text.strip()
-    if text.lower() in _YES:
-        return Ask("header") if rules.is_at_home(environ) else None
-    token = rules.token_in(text)
-    return None if token is None else Ask("token", token)
+    exactness = _AT_HOME.get(text.lower())
+    if exactness is not None:
+        return Ask("header", None, exactness) if rules.is_at_home(environ) else None
+    token_text, _, rest = text.partition(" ")
+    exactness = _WITH_TOKEN.get(rest.strip().lower())
+    token = None if exactness is None else rules.token_in(token_text)
+    return None if token is None or exactness is None else Ask("token", token, exactness)
 
 
 class TokenUses:

@@ -18,7 +18,7 @@ COMMANDS = {
     "show": "Show where the time of a capture went.",
     "open": "Look at .prof files in the browser.",
     "export": "Copy the profile of a capture to a file.",
-    "doctor": "Say what works here and what does not.",
+    "doctor": "Say what works here, what does not, and what to do about it.",
     "token": "Make a token that lets its holder ask and look.",
 }
 

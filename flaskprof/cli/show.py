@@ -79,6 +79,10 @@ def command(
         click.echo(f"{len(shown):,} of {len(graph.functions):,} functions: see --limit.")
 
 
+def _is_sampled(record: CaptureRecord, graph: CallGraph) -> bool:
+    return graph.is_sampled or record.exactness == "sampled"
+
+
 def _heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
     when = datetime.fromtimestamp(record.started).astimezone()
     facts = [
@@ -86,9 +90,9 @@ def _heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
         "" if record.status is None else f"status {record.status}",
         figure(seconds(record.duration_seconds)),
         f"trigger {record.trigger}" if record.trigger else "",
-        record.exactness,
+        "sampled" if _is_sampled(record, graph) else record.exactness,
     ]
-    measured = "samples" if graph.is_sampled else "calls"
+    measured = "samples" if _is_sampled(record, graph) else "calls"
     covered = figure(seconds(graph.total_seconds))
     lines = [
         f"{record.name}  {record.id}",
@@ -115,7 +119,7 @@ def _data(record: CaptureRecord, graph: CallGraph, found: Sequence[Row]) -> dict
         "capture": asdict(record),
         "total_seconds": graph.total_seconds,
         "total_calls": graph.total_calls,
-        "is_sampled": graph.is_sampled,
+        "is_sampled": _is_sampled(record, graph),
         "functions": [
             {**asdict(row), **row.function._asdict(), "function": label(row.function)}
             for row in found

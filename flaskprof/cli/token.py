@@ -77,6 +77,10 @@ def command(
 
     It is signed with the secret of FLASKPROF_SECRET or of a file, which has to be that of
     the application. Prints a command that asks for a capture, and a link to the viewer.
+
+    Behind the token the header may hold the word sample, as in 'X-Profile: TOKEN sample':
+    the request is then sampled and runs at full speed, where counting every call would slow
+    it down too much.
     """
     settings = load_settings(secret_file=secret_file)
     token = make_token(settings.secrets, ttl_seconds=ttl, route=route, count=count)
@@ -91,6 +95,7 @@ def command(
     until = datetime.fromtimestamp(expires).astimezone()
     click.echo(f"Valid until {until:%Y-%m-%d %H:%M:%S %z}. To ask for a capture:\n")
     click.echo(f"    {curl}\n")
+    click.echo("To have it sampled, at full speed, put the word sample behind the token.\n")
     click.echo("To look at what was captured:\n")
     click.echo(f"    {link}")
 

@@ -49,6 +49,10 @@ class DirectoryCollector(Collector):
         """How many processes were alive at the last scrape."""
         return self._alive
 
+    def keep_apart(self) -> None:
+        """Serve the cells of this process alone from now on."""
+        self._directory = None
+
     def collect(self) -> Iterator[Family]:
         """Yield every family of the table; raises OSError where nothing can be read."""
         if self._before is not None:

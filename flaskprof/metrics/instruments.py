@@ -10,10 +10,11 @@ from __future__ import annotations
 import platform
 import time
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -25,7 +26,15 @@ from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
 from flaskprof.metrics.worker_file import WorkerFile
 
-__all__ = ["METHODS", "OWN_SHARE", "Label", "Metrics", "known_method", "known_status"]
+__all__ = [
+    "METHODS",
+    "OWN_MASK",
+    "OWN_SHARE",
+    "Label",
+    "Metrics",
+    "known_method",
+    "known_status",
+]
 
 METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -38,19 +47,26 @@ _STATUSES = frozenset(str(status.value) for status in HTTPStatus)
 _NOTE_NS = 5 * 10**9
 _TRY_AGAIN_NS = 30 * 10**9
 
-# Of the requests one in so many is timed for what we cost it.
+# Of the requests one in so many is timed for what we cost it: those at whose end these bits
+# of the clock, between one and 64 microseconds, are zero.
 OWN_SHARE = 64
+OWN_MASK = (OWN_SHARE - 1) << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label of the application's own: its name, and the values that it may have."""
+    """A label of the application's own: its name, its values, and what returns the value.
+
+    `source` is called with the WSGI environ of a request.
+    """
 
     name: str
     values: frozenset[str]
+    source: Callable[[dict[str, Any]], object]
 
-    def known(self, value: object) -> str:
-        """Return `value` if it is declared, else ``_other_``."""
+    def of(self, environ: dict[str, Any]) -> str:
+        """Return the value for a request if it is declared, else ``_other_``."""
+        value = self.source(environ)
         return value if isinstance(value, str) and value in self.values else OTHER_VALUE
 
 
@@ -137,7 +153,7 @@ class Metrics:
         with self._file.lock:
             return sum(self._file.words[place] for place in set(self._active.values()))
 
-    def observe(  # noqa: PLR0917  by position, which is what every request can afford
+    def observe(  # noqa: PLR0917  by position: it costs every request
         self,
         method: str,
         route: str,
@@ -152,7 +168,8 @@ class Metrics:
     ) -> None:
         """Record one answered request; `profile_id` becomes the exemplar of its bucket.
 
-        `extra` is the value of the application's own label. What was not measured is None.
+        `extra` is the value of the application's own label, empty where it has none. What
+        was not measured is None.
         """
         bucket = bisect_left(self._bounds_ns, duration_ns)
         file = self._file
@@ -220,6 +237,11 @@ class Metrics:
         self._is_started = self._directory is not None
         self.note_process()
 
+    def keep_apart(self) -> None:
+        """Stay in memory and serve what this process counts alone; called before `start`."""
+        self._directory = None
+        self.collector.keep_apart()
+
     def note_process(self) -> None:
         """Note what this process uses, and look whether its file is still its own."""
         now_ns = time.perf_counter_ns()
@@ -285,11 +307,10 @@ class Metrics:
     def _request_place(self, method: str, route: str, status: str, extra: str) -> int:
         labels: tuple[str, ...] = (known_method(method), route, known_status(status))
         if self.label is not None:
-            labels = (*labels, self.label.name, self.label.known(extra))
+            labels = (*labels, self.label.name, extra or OTHER_VALUE)
         place = self._file.request_place(labels)
         # What clients or an application without bound could fill memory with is not kept.
-        is_bounded = labels[:3] == (method, route, status) and place != self._file.overflow
-        if is_bounded and (self.label is None or extra in {*self.label.values, OTHER_VALUE}):
+        if labels[:3] == (method, route, status) and place != self._file.overflow:
             self._requests[method, route, status, extra] = place
         return place
 

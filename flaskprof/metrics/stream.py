@@ -7,7 +7,7 @@ from time import perf_counter_ns
 
 from flaskprof.metrics.layout import Cell
 
-__all__ = ["FollowedBody", "SizedFollowedBody", "Stream"]
+__all__ = ["Stream", "followed"]
 
 
 class Stream:
@@ -27,6 +27,13 @@ class Stream:
             self._first_byte_ns = perf_counter_ns() - self._started_ns
         self._sent_bytes += len(data)
 
+    def whole(self, body: object) -> None:
+        """Note a body that is handed to the server at once, if its parts can be counted."""
+        if isinstance(body, list | tuple):
+            for data in body:
+                self.part(data)
+        self.over()
+
     def over(self) -> None:
         """Note that the application has no more: it ended, or failed."""
         self._is_over = True
@@ -43,9 +50,12 @@ class Stream:
         words[place + Cell.DISCONNECTS] += not is_whole
 
 
-class FollowedBody:
-    """A body, with ``close()``, of which each part is noted in a `Stream`."""
+def followed(body: Iterable[bytes], stream: Stream) -> Iterable[bytes]:
+    """Return `body`, which has ``close()``, with each of its parts noted in `stream`."""
+    return (_SizedBody if hasattr(body, "__len__") else _Body)(body, stream)
 
+
+class _Body:
     __slots__ = ("_body", "_iterator", "_stream")
 
     def __init__(self, body: Iterable[bytes], stream: Stream) -> None:
@@ -69,12 +79,11 @@ class FollowedBody:
         return data
 
     def close(self) -> None:
-        """Close the body."""
         self._body.close()  # type: ignore[attr-defined]  # it has one
 
 
-class SizedFollowedBody(FollowedBody):
-    """A followed body whose length a server may ask for."""
+class _SizedBody(_Body):
+    """One whose length a server may ask for."""
 
     __slots__ = ()
 

@@ -38,6 +38,10 @@ class TreeBuilder:
             self._self_ns.append(0)
         return node
 
+    def find(self, above: int, function: int) -> int | None:
+        """Return the node of `function` called from `above`, if there is one."""
+        return self._nodes.get((above, function))
+
     def add(self, node: int, calls: int, self_ns: int) -> None:
         """Count calls and nanoseconds into a node; `OverflowError` beyond 64 bits."""
         self._calls[node] += calls

@@ -9,7 +9,9 @@ than that shape does, and it checks each length, number and reference before it 
     callers = {(file, line, name): (calls, primitive, self, cumulative), ...}
 
 A caller's value may be a plain count, as `profile` and the sampling profiler of Python 3.15
-write it; the latter also adds the key ``("__sampled__",)``. What the bytes mean is that of
+write it; the latter also adds the key ``("__sampled__",)``. That key makes `pstats` fail
+before Python 3.15; `flaskprof.profiles.pstats_writer` adds the function `SAMPLED_MARK` in
+its place, which `pstats` lists with no calls and no time. What the bytes mean is that of
 ``Python/marshal.c``, format versions 0 to 5.
 """
 
@@ -29,6 +31,7 @@ __all__ = [
     "MAX_NAME_BYTES",
     "MAX_SECONDS",
     "MAX_TEXT",
+    "SAMPLED_MARK",
     "read_profile",
 ]
 
@@ -40,6 +43,9 @@ MAX_TEXT = 64 * 2**20
 """Characters of all functions' files and names together, however often they are shared."""
 MAX_SECONDS = 1e12
 """Larger times, up to thirty thousand years, would make sums overflow."""
+
+SAMPLED_MARK = Function("~", 0, "<sampled: calls are counts of samples>")
+"""A function that was never called; its name says the same to readers of a print-out."""
 
 _MAX_LINE = 2**31 - 1
 _MAX_COUNT = 2**63 - 1
@@ -158,6 +164,9 @@ class _Reader:
         for function in self._known:
             if function not in functions:
                 functions[function] = FunctionStats(_ZERO)
+        if functions.get(SAMPLED_MARK) == FunctionStats(_ZERO):
+            del functions[SAMPLED_MARK]
+            is_sampled = True
         return CallGraph(functions, is_sampled=is_sampled)
 
     def _fail(self, at: int, what: str) -> NoReturn:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import marshal
 
-from flaskprof.profiles.model import CallGraph
+from flaskprof.profiles.marshal_reader import SAMPLED_MARK
+from flaskprof.profiles.model import CallGraph, FunctionStats, Sums
 
 __all__ = ["write_profile"]
 
@@ -18,15 +19,18 @@ _MARSHAL_VERSION = 4
 def write_profile(graph: CallGraph) -> bytes:
     """Return `graph` as the bytes of a ``.prof`` file, functions and callers in sorted order.
 
-    That a profile is sampled is not in the file: `pstats` before Python 3.15 fails on the
-    mark that says so. Lone surrogates in names are written as `marshal` writes them.
+    A sampled profile says so by one function more, `SAMPLED_MARK`. Lone surrogates in names
+    are written as `marshal` writes them.
     """
     # The same tuple object for the same function, which marshal then spells out only once;
     # and exact tuples, since it refuses their subclasses.
-    keys = {function: tuple(function) for function in sorted(graph.functions)}
+    functions = dict(graph.functions)
+    if graph.is_sampled:
+        functions[SAMPLED_MARK] = FunctionStats(Sums(0, 0, 0.0, 0.0))
+    keys = {function: tuple(function) for function in sorted(functions)}
     stats = {}
     for function, key in keys.items():
-        of_function = graph.functions[function]
+        of_function = functions[function]
         calls, primitive, self_seconds, cumulative_seconds = of_function.total
         callers = {
             keys[caller]: tuple(of_function.callers[caller])

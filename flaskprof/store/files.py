@@ -43,6 +43,7 @@ class _Summary:
     mtime_ns: int
     size: int
     seconds: float
+    exactness: str
     notes: tuple[str, ...]
 
 
@@ -118,6 +119,7 @@ class FileStore:
             started=max(0.0, summary.mtime_ns / 1e9),
             duration_seconds=summary.seconds,
             trigger=TRIGGER,
+            exactness=summary.exactness,
             title=file.title,
             notes=summary.notes,
         )
@@ -127,18 +129,20 @@ class FileStore:
         try:
             status = file.path.stat()
         except OSError:
-            return _Summary(0, 0, 0.0, (f"{file.title} is no longer there.",))
+            return _Summary(0, 0, 0.0, "exact", (f"{file.title} is no longer there.",))
         with self._lock:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        seconds = 0.0
+        seconds, exactness = 0.0, "exact"
         notes: tuple[str, ...] = ()
         try:
-            seconds = read_profile(_read(file.path)).total_seconds
+            graph = read_profile(_read(file.path))
+            seconds = graph.total_seconds
+            exactness = "sampled" if graph.is_sampled else "exact"
         except FlaskprofError as error:
             notes = (f"This file cannot be shown: {error}",)
-        summary = _Summary(status.st_mtime_ns, status.st_size, seconds, notes)
+        summary = _Summary(status.st_mtime_ns, status.st_size, seconds, exactness, notes)
         with self._lock:
             self._summaries[file.id] = summary
         return summary

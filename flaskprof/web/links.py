@@ -26,6 +26,7 @@ _ADDRESSES = Map(
         Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
         Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
         Rule("/c/<capture_id>.prof", endpoint="download_profile", methods=_READS),
+        Rule("/c/<capture_id>.pb.gz", endpoint="download_stacks", methods=_READS),
         Rule("/c/<capture_id>.json", endpoint="download_record", methods=_READS),
         Rule("/static/<name>", endpoint="asset", methods=_READS),
     ],
@@ -71,6 +72,10 @@ class Links:
     def download_profile(self, capture_id: str) -> str:
         """The ``.prof`` file of a capture."""
         return self._build("download_profile", {"capture_id": capture_id})
+
+    def download_stacks(self, capture_id: str) -> str:
+        """The stacks of a capture in pprof's format."""
+        return self._build("download_stacks", {"capture_id": capture_id})
 
     def download_record(self, capture_id: str) -> str:
         """The metadata file of a capture."""

@@ -39,6 +39,11 @@ _EXACTNESS = {
     "exact": "exact: every call counted",
     "sampled": "sampled: times are estimates, calls are counts of samples",
 }
+_CLOCKS = {
+    "monotonic": "the monotonic clock of the system",
+    "tsc": "the processor's time-stamp counter",
+}
+_OVERLAPS = "They share the process's cores and interpreter lock: times are longer for them"
 _TRIGGERS = {
     "api": "asked for by the code of the application",
     "armed": "armed beforehand",
@@ -94,6 +99,8 @@ class Summary:
     cpu: Figure
     cpu_bar: float
     cpu_share: Figure | None
+    overhead: Figure | None
+    overhead_share: Figure | None
     exactness: str
     is_exact: bool
     is_sampled: bool
@@ -159,15 +166,17 @@ def summary(record: CaptureRecord, graph: CallGraph, *, now: float) -> Summary:
     exactness = "sampled" if graph.is_sampled else record.exactness
     cpu, wall = record.cpu_seconds, record.duration_seconds
     is_shared = cpu is not None and wall > 0
-    pid = "" if record.pid is None else str(record.pid)
+    overhead = record.overhead_seconds
     service = " ".join(part for part in (record.service, record.service_version) if part)
     facts = (
         Fact("Trigger", record.trigger, _TRIGGERS.get(record.trigger, "")),
         Fact("Endpoint", record.endpoint),
         Fact("Engine", record.engine),
+        Fact("Clock", record.clock, _CLOCKS.get(record.clock, "")),
+        Fact("Other requests meanwhile", _whole(record.overlaps), _OVERLAPS),
         Fact("Service", service),
         Fact("Host", record.host),
-        Fact("Process", pid),
+        Fact("Process", _whole(record.pid)),
         Fact("Capture", record.id),
     )
     return Summary(
@@ -182,12 +191,18 @@ def summary(record: CaptureRecord, graph: CallGraph, *, now: float) -> Summary:
         cpu=seconds(cpu),
         cpu_bar=_bar(cpu or 0.0, wall),
         cpu_share=share(cpu / wall) if cpu is not None and is_shared else None,
+        overhead=None if overhead is None else seconds(overhead),
+        overhead_share=share(overhead / wall) if overhead is not None and wall > 0 else None,
         exactness=_EXACTNESS.get(exactness, exactness),
         is_exact=exactness == "exact",
         is_sampled=exactness == "sampled",
         facts=[fact for fact in facts if fact.text],
         notes=record.notes,
     )
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def function_name(function: Function, *, url: str) -> FunctionName:
@@ -244,18 +259,19 @@ def record_data(record: CaptureRecord, links: Links) -> dict[str, Any]:
     addresses = {
         "page": links.capture(record.id),
         "profile": links.download_profile(record.id),
+        **({"stacks": links.download_stacks(record.id)} if record.has_stacks else {}),
         "record": links.download_record(record.id),
     }
     return {**asdict(record), "links": addresses}
 
 
-def profile_data(graph: CallGraph) -> dict[str, Any]:
+def profile_data(graph: CallGraph, *, is_sampled: bool) -> dict[str, Any]:
     """Return what a profile says as a whole."""
     return {
         "total_seconds": graph.total_seconds,
         "total_calls": graph.total_calls,
         "functions": len(graph.functions),
-        "is_sampled": graph.is_sampled,
+        "is_sampled": is_sampled,
     }
 
 

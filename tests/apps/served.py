@@ -31,6 +31,23 @@ def fibonacci(n):
     return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
 
+@app.get("/long")
+def long():
+    compute()
+    pause()
+    return "long"
+
+
+def compute():
+    end = time.perf_counter() + 0.15
+    while time.perf_counter() < end:
+        fibonacci(9)
+
+
+def pause():
+    time.sleep(0.15)
+
+
 @app.get("/stream/<int:n>")
 def stream(n):
     def chunks():

@@ -241,10 +241,11 @@ def test_beyond_its_nodes_a_recording_sums_up_and_says_so(max_nodes):
     assert all(
         tree.functions[tree.function[above]] != more for above in tree.parent if above >= 0
     )
-    assert recording.notes == [
+    (note,) = recording.notes
+    assert note == (
         f"More than {max_nodes} different stacks were seen: calls on further ones are summed "
         "up as (more)."
-    ]
+    )
     assert recording.is_full
 
 
@@ -291,10 +292,11 @@ def test_another_thread_may_switch_a_recording_off():
     recording.stop()
     tree = recording.finish()
     assert count_of(tree, leaf) == 1
-    assert recording.notes == [
+    (note,) = recording.notes
+    assert note == (
         "Two threads worked on the request at the same time: only one of them is in the "
         "profile."
-    ]
+    )
 
 
 def test_a_second_on_changes_nothing_and_is_noted():
@@ -596,7 +598,8 @@ def test_references_and_memory_are_flat_over_thousands_of_captures():
     assert [sys.getrefcount(item) for item in watched] == before
     # The interpreter's free lists fill up meanwhile; a leak is one block a capture or more.
     assert sys.getallocatedblocks() - blocks < rounds / 10
-    assert resident_bytes() - resident < 2_000_000
+    # (A sanitizer keeps what was freed, to find uses of it.)
+    assert "FLASKPROF_SANITIZED" in os.environ or resident_bytes() - resident < 2_000_000
 
 
 def resident_bytes():

@@ -290,7 +290,8 @@ def deep_python(depth=0):
 
 def deep_c(depth=0):
     try:
-        return max(deep_c, deep_c, key=lambda f: 0) and max([depth + 1], key=deep_c) and reached(depth)
+        max([depth + 1], key=deep_c)
+        return reached(depth)
     except RecursionError:
         return reached(depth)
 
@@ -375,3 +376,29 @@ recording.off()
 recording.finish()
 """
     )
+
+
+AUDIT = """
+outcomes = []
+def hook(event, arguments):
+    if event == "sys.monitoring.register_callback":
+        try:
+            ENGINE.start().stop()
+        except EngineBusyError as error:
+            outcomes.append(str(error))
+sys.addaudithook(hook)
+for _ in range(3):
+    recording = ENGINE.start()
+    recording.on()
+    branch(3)
+    recording.off()
+    recording.stop()
+    assert of_tree(recording.finish())[label(leaf.__code__)] == 3
+    assert sys.monitoring.get_tool(3) is None
+assert set(outcomes) == {"the tool ID is just being taken or given back"}
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="needs sys.monitoring")
+def test_an_audit_hook_that_starts_a_capture_while_one_starts_or_stops_is_refused():
+    run(PREAMBLE + AUDIT)

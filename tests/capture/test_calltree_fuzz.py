@@ -3,6 +3,7 @@
 FLASKPROF_FUZZ_PROGRAMS says how many programs are made; `make fuzz` makes 10,000.
 """
 
+import contextlib
 import functools
 import os
 import sys
@@ -19,7 +20,7 @@ CLOCK = os.environ.get("FLASKPROF_CLOCK", "auto")
 FUNCTIONS = 6
 
 
-class Failure(Exception):  # noqa: N818  it is not one
+class Failure(Exception):
     pass
 
 
@@ -61,13 +62,11 @@ class Machine:
             self.budget -= 1
 
     def step_builtin(self, number):
-        [divmod(3, 2), "a".join(["b", "c"]), isinstance(number, int)]
+        [divmod(3, 2), str(number).rjust(3), isinstance(number, int)]
 
     def step_builtin_raises(self, number):
-        try:
+        with contextlib.suppress(ValueError):
             [].index(number)
-        except ValueError:
-            pass
 
     def step_callback(self, number):
         sorted([2, 1], key=lambda _: self.call(number) or 0)
@@ -99,10 +98,8 @@ class Machine:
         if self.suspended:
             generator = self.suspended.pop(number % len(self.suspended))
             if not generator.gi_running:
-                try:
+                with contextlib.suppress(Failure, StopIteration):
                     generator.throw(Failure(number))
-                except (Failure, StopIteration):
-                    pass
 
     def step_close(self, number):
         if self.suspended:
@@ -119,19 +116,15 @@ class Machine:
             await inner()
 
         coroutine = outer()
-        try:
+        with contextlib.suppress(StopIteration):
             coroutine.send(None)
-        except StopIteration:
-            pass
 
     def step_comprehend(self, number):
         [self.call(each) for each in (number, (number + 1) % FUNCTIONS)]
 
     def run(self):
-        try:
+        with contextlib.suppress(Failure):
             self.call(0)
-        except Failure:
-            pass
         for generator in self.suspended:
             generator.close()
         self.suspended.clear()

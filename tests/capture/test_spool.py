@@ -97,13 +97,16 @@ def test_what_does_not_fit_is_dropped_and_counted(make, metrics):
     gate = threading.Event()
     sink = Sink()
     spool = make(sink)
-    for _ in range(80):
+    for number in range(144):
+        assert spool.is_behind() == (len(spool._queue) >= 64), number
         spool.put(a_record(), Finished(gate))
+    assert spool.is_behind()
     gate.set()
     assert spool.flush(10)
     dropped = outcomes(metrics, "dropped")
-    assert dropped in {15, 16}, "64 wait, and one may be in the writer's hands"
-    assert len(sink.saved) == 80 - dropped == outcomes(metrics, "stored")
+    assert dropped in {15, 16}, "128 wait, and one may be in the writer's hands"
+    assert len(sink.saved) == 144 - dropped == outcomes(metrics, "stored")
+    assert not spool.is_behind()
 
 
 def test_a_capture_that_cannot_be_written_is_counted_and_the_next_one_tried(make, metrics):

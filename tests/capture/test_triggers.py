@@ -26,7 +26,14 @@ def test_at_home_a_yes_is_enough(value):
     assert ask(value) == Ask("header")
 
 
-@pytest.mark.parametrize("value", ["", "0", "no", "something"])
+@pytest.mark.parametrize("value", ["sample", " Sample "])
+def test_at_home_a_sampled_profile_is_asked_for_by_a_word(value):
+    assert ask(value) == Ask("header", exactness="sampled")
+    assert ask(value, FAR) is None
+    assert ask(value, LOCAL, dev=False) is None
+
+
+@pytest.mark.parametrize("value", ["", "0", "no", "something", "1 sample", "sample 1"])
 def test_anything_else_is_not_an_ask(value):
     assert ask(value) is None
 
@@ -43,6 +50,21 @@ def test_a_token_asks_from_anywhere():
     assert asked.trigger == "token"
     assert asked.token.count == 2
     assert not asked.is_at_home
+
+
+@pytest.mark.parametrize(
+    ("behind", "exactness"), [("", "exact"), (" sample", "sampled"), ("  SAMPLE ", "sampled")]
+)
+def test_a_word_behind_the_token_asks_for_a_sampled_profile(behind, exactness):
+    text = make_token([SECRET], ttl_seconds=60)
+    asked = ask(text + behind, FAR, (SECRET,), dev=False)
+    assert (asked.trigger, asked.exactness) == ("token", exactness)
+
+
+@pytest.mark.parametrize("behind", [" 1", " exact", " sample sample"])
+def test_another_word_behind_the_token_is_not_an_ask(behind):
+    text = make_token([SECRET], ttl_seconds=60)
+    assert ask(text + behind, FAR, (SECRET,), dev=False) is None
 
 
 def test_the_secret_itself_is_not_a_token():

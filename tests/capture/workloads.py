@@ -3,6 +3,8 @@
 Each is a function without arguments that does the same calls every time.
 """
 
+# ruff: noqa: FURB192, PLW0108, PT017  what could be written shorter is there to be recorded
+
 import _thread
 import contextlib
 import functools

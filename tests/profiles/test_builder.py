@@ -17,6 +17,8 @@ def test_calls_of_one_stack_are_counted_in_one_node_and_nodes_are_in_preorder():
     builder.add(other_root, 2, 20)
     builder.add(builder.node(root, 1), 3, 30)
     assert len(builder) == 3
+    assert builder.find(root, 1) == below
+    assert builder.find(below, 1) is None
     assert builder.tree((F, G), is_sampled=True) == CallTree(
         (F, G),
         array("q", [-1, 0, -1]),

@@ -192,6 +192,31 @@ def test_a_sampled_profile_has_plain_counts_and_its_mark():
     assert graph.functions[Function(*KEY)].total == Sums(5, 3, 0.003, 0.005)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 brought the profiler")
+def test_what_the_sampling_profiler_writes_is_read_as_pstats_reads_it(tmp_path):
+    script, path = tmp_path / "busy.py", tmp_path / "x.prof"
+    script.write_text(
+        "def work(n):\n    return n if n < 2 else work(n - 1) + work(n - 2)\nwork(27)\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "profiling.sampling",
+        "run",
+        "--pstats",
+        "-o",
+        path,
+        script,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    graph = read_profile(path.read_bytes())
+    assert graph.is_sampled
+    assert Function(str(script), 1, "work") in graph.functions
+    assert {
+        tuple(function): stats.total.self_seconds for function, stats in graph.functions.items()
+    } == {function: sums[2] for function, sums in pstats.Stats(str(path)).stats.items()}
+
+
 def test_an_empty_profile_is_a_profile():
     assert read_profile(marshal.dumps({})) == CallGraph({})
 

@@ -8,7 +8,7 @@ from call_programs import programs, ticks, traced_as_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskprof.profiles.marshal_reader import read_profile
+from flaskprof.profiles.marshal_reader import SAMPLED_MARK, read_profile
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
@@ -85,8 +85,25 @@ def test_a_name_with_lone_surrogates_is_kept(tmp_path):
 
 
 def test_a_sampled_graph_is_written_so_that_every_pstats_reads_it(tmp_path):
-    graph = CallGraph({F: FunctionStats(Sums(3, 2, 0.5, 0.5))}, is_sampled=True)
-    assert load(write_profile(graph), tmp_path).total_calls == 3
+    below = FunctionStats(Sums(3, 2, 0.5, 0.5), {G: Sums(0, 0, 0.0, 0.5)})
+    graph = CallGraph({F: below, G: FunctionStats(Sums(0, 0, 0.0, 0.5))}, is_sampled=True)
+    data = write_profile(graph)
+    assert read_profile(data) == graph
+    stats = load(data, tmp_path)
+    assert stats.total_calls == 3
+    assert stats.total_tt == 0.5
+    stats.sort_stats("tottime").print_stats().print_callers().print_callees()
+    assert "{sampled: calls are counts of samples}" in stats.stream.getvalue()
+
+
+def test_a_graph_without_functions_may_be_sampled():
+    graph = CallGraph({}, is_sampled=True)
+    assert read_profile(write_profile(graph)) == graph
+
+
+def test_a_function_of_that_name_that_was_called_is_a_function_like_any_other():
+    graph = CallGraph({SAMPLED_MARK: FunctionStats(Sums(1, 1, 0.0, 0.0))})
+    assert read_profile(write_profile(graph)) == graph
 
 
 def test_an_empty_graph_is_an_empty_table():

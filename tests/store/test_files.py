@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
+from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
+from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 
@@ -74,6 +76,18 @@ def test_a_file_from_before_the_epoch_is_shown(make):
     path = make("old.prof")
     os.utime(path, (-1, -1))
     assert FileStore([path]).list(CaptureQuery()).records[0].started == 0
+
+
+def test_a_sampled_file_says_so(make, tmp_path):
+    function = FunctionStats(Sums(3, 3, 0.5, 0.5))
+    graph = CallGraph({Function("a.py", 1, "f"): function}, is_sampled=True)
+    (tmp_path / "sampled.prof").write_bytes(write_profile(graph))
+    make("counted.prof")
+    records = FileStore([tmp_path]).list(CaptureQuery()).records
+    assert {record.title: record.exactness for record in records} == {
+        "sampled.prof": "sampled",
+        "counted.prof": "exact",
+    }
 
 
 def test_a_file_that_was_written_again_is_read_again(make):

@@ -39,6 +39,7 @@ def test_the_page_says_what_is_known_of_the_capture(see, capture):
         assert part in text
     assert page.links["Download .prof"] == f"/c/{capture.id}.prof"
     assert page.links[".json"] == f"/c/{capture.id}.json"
+    assert ".pb.gz" not in page.links
     assert page.values("datetime") == ["2027-01-15T07:59:00.000Z"]
 
 
@@ -54,12 +55,13 @@ def test_notes_are_shown(see, store, flask_prof):
     assert "The profiler was taken <away>." in see(f"/c/{record.id}").text
 
 
-def test_a_sampled_profile_says_so_and_shows_no_time_per_call(see, store, flask_prof):
+def test_a_sampled_profile_says_so_and_shows_no_time_per_call(see, ask, store, flask_prof):
     record = store.add(flask_prof, exactness="sampled")
     page = see(f"/c/{record.id}")
     assert "sampled: times are estimates, calls are counts of samples" in page.text
     assert "exact: every call counted" not in page.text
     assert "Self ÷ calls" not in page.text
+    assert ask(f"/c/{record.id}")["profile"]["is_sampled"] is True
 
 
 def test_a_file_that_calls_itself_sampled_is_believed(see, ask, store):
@@ -234,3 +236,20 @@ def test_a_profile_without_functions_is_a_page_too(see, store):
 def test_a_profile_without_time_is_a_page_too(see, store):
     record = store.add(marshal.dumps({("a.py", 1, "f"): (0, 0, 0.0, 0.0, {})}))
     assert see(f"/c/{record.id}").column("Self") == ["0 s 0.0 %"]
+
+
+def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_prof):
+    record = store.add(
+        flask_prof,
+        duration_seconds=2.0,
+        overhead_seconds=0.5,
+        clock="tsc",
+        overlaps=3,
+        has_stacks=True,
+    )
+    page = see(f"/c/{record.id}")
+    text = " ".join(page.text.split())
+    assert "Recording ≈ 500 ms 25.0 % of wall" in text
+    assert "Clock tsc" in text
+    assert "Other requests meanwhile 3" in text
+    assert page.links[".pb.gz"] == f"/c/{record.id}.pb.gz"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from flaskprof.web.views.capture import capture
 from flaskprof.web.views.captures import captures
-from flaskprof.web.views.files import download_profile, download_record
+from flaskprof.web.views.files import download_profile, download_record, download_stacks
 from flaskprof.web.views.function import function
 from flaskprof.web.visit import View
 
@@ -17,5 +17,6 @@ VIEWS: Mapping[str, View] = {
     "capture": capture,
     "function": function,
     "download_profile": download_profile,
+    "download_stacks": download_stacks,
     "download_record": download_record,
 }

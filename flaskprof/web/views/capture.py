@@ -30,6 +30,7 @@ class CaptureView:
 
     summary: Summary
     profile_url: str
+    stacks_url: str
     record_url: str
     total: Figure
     total_calls: Figure
@@ -72,6 +73,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
     view = CaptureView(
         summary=summary(record, graph, now=visit.now),
         profile_url=visit.links.download_profile(capture_id),
+        stacks_url=visit.links.download_stacks(capture_id) if record.has_stacks else "",
         record_url=visit.links.download_record(capture_id),
         total=seconds(graph.total_seconds),
         total_calls=count(graph.total_calls),
@@ -93,7 +95,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
     def data() -> Mapping[str, Any]:
         return {
             "capture": record_data(record, visit.links),
-            "profile": profile_data(graph),
+            "profile": profile_data(graph, is_sampled=view.summary.is_sampled),
             "table": {
                 "sort_by": list(state.sort_by),
                 "search": state.search,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flaskprof.web.visit import Download, Visit
 
-__all__ = ["download_profile", "download_record"]
+__all__ = ["download_profile", "download_record", "download_stacks"]
 
 
 def download_profile(visit: Visit, capture_id: str) -> Download:
@@ -12,6 +12,13 @@ def download_profile(visit: Visit, capture_id: str) -> Download:
     visit.store.record(capture_id)
     body = visit.store.read(capture_id, ".prof")
     return Download(body, f"{capture_id}.prof", "application/octet-stream")
+
+
+def download_stacks(visit: Visit, capture_id: str) -> Download:
+    """The exact stacks in pprof's format, where the engine saw them."""
+    visit.store.record(capture_id)
+    body = visit.store.read(capture_id, ".pb.gz")
+    return Download(body, f"{capture_id}.pb.gz", "application/octet-stream")
 
 
 def download_record(visit: Visit, capture_id: str) -> Download:

@@ -72,7 +72,7 @@ def function(visit: Visit, capture_id: str, key: str) -> Page:
     def data() -> Mapping[str, Any]:
         return {
             "capture": record_data(record, visit.links),
-            "profile": profile_data(graph),
+            "profile": profile_data(graph, is_sampled=view.summary.is_sampled),
             "function": row_data(row, url=url(wanted)),
             "callers": [edge_data(edge, url=url(edge.function)) for edge in above],
             "callees": [edge_data(edge, url=url(edge.function)) for edge in below],
