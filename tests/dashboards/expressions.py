@@ -47,11 +47,16 @@ def of_dashboard(name):
             yield panel["title"], target["expr"]
 
 
+def rules_of(path):
+    """The rules of a file, of all its groups."""
+    groups = yaml.safe_load(path.read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
 def of_rules(path):
     """Yield what is recorded or alerted, and its expression."""
-    for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
-        for rule in group["rules"]:
-            yield rule.get("record") or rule["alert"], rule["expr"]
+    for rule in rules_of(path):
+        yield rule.get("record") or rule["alert"], rule["expr"]
 
 
 def chosen(expression, route=".*", window="5m"):
