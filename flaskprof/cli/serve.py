@@ -98,8 +98,8 @@ def _serve(sidecar: Sidecar, listener: socket.socket) -> None:
     started = time.monotonic()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _end)
-    sidecar.start()
     _say("start", "the sidecar serves", **_facts(sidecar, listener))
+    sidecar.start()
     try:
         server.run()  # returns at the KeyboardInterrupt below, when answers are sent
     finally:
