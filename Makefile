@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test fuzz leaks soak sanitize test-next lint docs bench wheel clean
+.PHONY: help run test fuzz leaks soak sanitize test-next lint docs dashboards bench wheel clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -48,6 +48,10 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 
 docs: $(VENV)/.installed-demo  ## write anew what is generated in docs/
 	$(BIN)/python docs/generate.py
+
+dashboards: $(VENV)/.installed-test  ## write anew the dashboards, and their manifests
+	$(BIN)/python dashboards/generate.py
+	$(BIN)/python deploy/generate.py
 
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

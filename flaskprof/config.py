@@ -9,6 +9,7 @@ that whoever runs a process can change it without touching its code.
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 import re
 import sys
@@ -39,6 +40,8 @@ _SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
+
+_MOST_BUCKETS = 1000
 
 DEFAULT_BUCKETS = (
     0.005,
@@ -135,11 +138,23 @@ def _url(value: Any) -> str:
     return text
 
 
+def _address(value: Any) -> str:
+    text = _text(value)
+    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError
+    return text
+
+
 def _size(value: Any) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].upper() not in _SIZES or isinstance(value, bool):
         raise ValueError
     return int(float(match[1]) * _SIZES[match[2].upper()])
+
+
+def _optional_size(value: Any) -> int | None:
+    return None if value in (None, "") else _size(value)
 
 
 def _items(value: Any) -> tuple[Any, ...]:
@@ -172,8 +187,10 @@ def _number(value: Any) -> float:
 
 def _buckets(value: Any) -> tuple[float, ...]:
     bounds = tuple(_number(item) for item in _items(value))
-    rising = all(low < high for low, high in pairwise(bounds))
-    if not bounds or not rising or bounds[0] <= 0:
+    # They are compared with durations in nanoseconds.
+    in_ns = [round(bound * 1e9) for bound in bounds]
+    rising = all(low < high for low, high in pairwise(in_ns))
+    if not 0 < len(bounds) <= _MOST_BUCKETS or not rising or in_ns[0] <= 0:
         raise ValueError
     return bounds
 
@@ -216,6 +233,39 @@ def _restrictions(value: Any) -> tuple[int | float | str, ...]:
         raise ValueError from None
 
 
+def _label(value: Any) -> str:
+    text = _text(value)
+    if text and not re.fullmatch(r"(?!__|http_|le\Z)[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError
+    return text
+
+
+def _function(value: Any) -> Callable[..., Any] | None:
+    """Take a function as it is, and import one that is given as ``module:name``."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        module, _, name = value.strip().partition(":")
+        try:
+            value = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            raise ValueError from None
+    if not callable(value):
+        raise TypeError
+    function: Callable[..., Any] = value
+    return function
+
+
+def _choices(*choices: str) -> Kind:
+    def read(value: Any) -> tuple[str, ...]:
+        texts = tuple(text.lower() for text in _texts(value))
+        if not {*texts} <= {*choices}:
+            raise ValueError
+        return texts
+
+    return Kind("a list of " + ", ".join(choices), read)
+
+
 def _choice(*choices: str) -> Kind:
     def read(value: Any) -> str:
         text = _text(value).lower()
@@ -254,10 +304,12 @@ _PATH = Kind("a path", _path)
 _OPTIONAL_PATH = Kind("a path, or nothing", _optional_path)
 _URL_PATH = Kind("an absolute URL path such as /flaskprof", _url_path)
 _URL = Kind("an http or https URL, or nothing", _url)
+_ADDRESS = Kind("an address to listen on, such as 127.0.0.1:9180 or [::1]:9180", _address)
 _TEXT = Kind("text", _text)
 _TEXTS = Kind("a list of texts, or one text with commas", _texts)
 _SECRETS = Kind("a secret of at least 16 characters, or a list of such", _secrets)
 _SIZE = Kind("a size such as 256MB, 1GiB or a number of bytes", _size)
+_OPTIONAL_SIZE = Kind("a size such as 200MB, or nothing", _optional_size)
 _NUMBER = Kind("a number of zero or more", _number)
 _WHOLE = Kind("a whole number of one or more", _whole)
 _OPTIONAL_WHOLE = Kind("a whole number of one or more, or nothing", _optional_whole)
@@ -266,6 +318,9 @@ _RESTRICTIONS = Kind(
     "a list of counts, shares between 0.0 and 1.0, or regular expressions", _restrictions
 )
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
+_LABEL = Kind("the name of a label that is not taken, or nothing", _label)
+_FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
+_MEASURES = _choices("cpu", "length", "own", "queue", "stream", "workers")
 _ACCESS = _choice("open", "token", "off")
 _ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
@@ -321,6 +376,11 @@ class Settings:
         "The public base URL of the viewer, where it is not the host that was asked, such as "
         "https://profiles.example.com/flaskprof.",
     )
+    bind: str = _setting(
+        _ADDRESS,
+        "127.0.0.1:9180",
+        "Where the sidecar listens. An address that other machines reach needs a secret.",
+    )
     exclude: tuple[str, ...] = _setting(
         _TEXTS,
         (),
@@ -335,6 +395,21 @@ class Settings:
         256 * 10**6,
         "How large the captures in the data directory may become; beyond it no more are "
         "written.",
+    )
+    keep_bytes: int | None = _setting(
+        _OPTIONAL_SIZE,
+        None,
+        "How large the captures may become before some are deleted: the slowest of each "
+        "route stay longest. By default four fifths of max_bytes, so that there is room for "
+        "new ones until the next sweep.",
+    )
+    keep_captures: int | None = _setting(
+        _OPTIONAL_WHOLE, 10_000, "How many captures are kept; by nothing, any number."
+    )
+    keep_days: int | None = _setting(
+        _OPTIONAL_WHOLE,
+        None,
+        "How many days a capture is kept; by default as long as there is room.",
     )
     max_captures: int | None = _setting(
         _OPTIONAL_WHOLE,
@@ -366,6 +441,36 @@ class Settings:
         _BUCKETS,
         DEFAULT_BUCKETS,
         "Upper bounds, in seconds, of the buckets of the request duration histogram.",
+    )
+    max_series: int = _setting(
+        _WHOLE,
+        500,
+        "How many label sets the request metrics of a data directory may have; all that come "
+        "after them are counted as one.",
+    )
+    measure: tuple[str, ...] = _setting(
+        _MEASURES,
+        ("cpu", "length", "own", "queue", "workers"),
+        "What is measured beside durations, exceptions and captures: processor time (cpu), "
+        "body bytes by Content-Length (length), time waited at the proxy (queue), memory and "
+        "processor time of the workers (workers) and time spent in flaskprof itself (own). "
+        "What stream adds, time to first byte, bytes counted and clients that went away, "
+        "takes a step in Python for each part of a response.",
+    )
+    label: str = _setting(
+        _LABEL,
+        "",
+        "The name of one more label of the request metrics, such as tenant or tier; it needs "
+        "label_values and label_from.",
+    )
+    label_values: tuple[str, ...] = _setting(
+        _TEXTS, (), "The values that the label may have; all others are counted as one."
+    )
+    label_from: Callable[[dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "What returns the value of the label for a request: it is called with the WSGI "
+        "environ when the response starts, in Flask within the request's context.",
     )
     service_name: str = _setting(
         _TEXT,
@@ -447,7 +552,17 @@ class Settings:
             )
         return self.secret + secrets
 
+    @property
+    def kept_bytes(self) -> int:
+        """How large the captures may become before some are deleted."""
+        return self.max_bytes * 4 // 5 if self.keep_bytes is None else self.keep_bytes
+
     def _check_together(self) -> None:
+        if self.kept_bytes > self.max_bytes:
+            raise ConfigError(
+                f"{PREFIX}KEEP_BYTES: {self.keep_bytes} is more than {PREFIX}MAX_BYTES "
+                f"{self.max_bytes}, beyond which nothing is written: give at most that"
+            )
         if self.metrics_path == self.prefix or self.metrics_path.startswith(self.prefix + "/"):
             raise ConfigError(
                 f"{PREFIX}METRICS_PATH: {self.metrics_path!r} lies under {PREFIX}PREFIX "
@@ -457,6 +572,11 @@ class Settings:
             raise ConfigError(
                 f"{PREFIX}PREFIX: {self.prefix!r} lies under {PREFIX}METRICS_PATH "
                 f"{self.metrics_path!r}: choose two paths of which neither holds the other"
+            )
+        if self.label and not (self.label_values and self.label_from):
+            raise ConfigError(
+                f"{PREFIX}LABEL: {self.label!r} needs {PREFIX}LABEL_VALUES and "
+                f"{PREFIX}LABEL_FROM to be set"
             )
         if self.metrics == "token" and not self.secrets:
             raise ConfigError(f"{PREFIX}METRICS: token needs {PREFIX}SECRET to be set")

@@ -14,7 +14,8 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from time import perf_counter
+from threading import get_ident
+from time import perf_counter_ns, thread_time_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
@@ -27,6 +28,9 @@ from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
+from flaskprof.metrics.headers import content_length, queued_ns
+from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
+from flaskprof.metrics.stream import Stream, followed
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -75,6 +79,7 @@ class Middleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request."""
+        entered = perf_counter_ns()
         try:
             if environ.get("PATH_INFO", "").startswith(self._page_starts):
                 page = self._pages.find(environ)
@@ -84,7 +89,7 @@ class Middleware:
             if outer is not None:
                 outer.is_named_by(self._name_route, environ)
                 return self.app(environ, start_response)
-            exchange = self._begin(environ, start_response)
+            exchange = self._begin(environ, start_response, entered)
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
@@ -101,7 +106,9 @@ class Middleware:
             outer.is_counted = False
         return page(environ, start_response)
 
-    def _begin(self, environ: WSGIEnvironment, start_response: StartResponse) -> Exchange:
+    def _begin(
+        self, environ: WSGIEnvironment, start_response: StartResponse, entered: int
+    ) -> Exchange:
         recorder = self.recorder
         if not recorder.is_started:
             recorder.start(self._rules.explain())
@@ -117,7 +124,7 @@ class Middleware:
                 environ, start_response, recorder, self._name_route, ask
             )
         environ[EXCHANGE] = exchange
-        recorder.metrics.request_started(exchange.method)
+        exchange.begin(entered)
         return exchange
 
 
@@ -125,14 +132,21 @@ class Exchange:
     """One request and its response, from the call of the application to its `end`."""
 
     __slots__ = (
+        "_begin_ns",
+        "_cpu_started",
         "_environ",
+        "_label",
+        "_length",
         "_match",
         "_metrics",
         "_name_route",
+        "_queued_ns",
         "_recorder",
         "_server_start_response",
         "_started",
         "_status",
+        "_stream",
+        "_thread",
         "exception",
         "is_counted",
         "is_ended",
@@ -159,8 +173,25 @@ class Exchange:
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
+        self._length: int | None = None
+        self._label = ""
         self.is_ended = False
-        self._started = perf_counter()
+
+    def begin(self, entered: int) -> None:
+        """Begin to count and time; we are at work since `entered`."""
+        metrics = self._metrics
+        metrics.request_started(self.method)
+        self._queued_ns = (
+            queued_ns(self._environ, time_ns()) if metrics.measures_queue else None
+        )
+        if metrics.measures_cpu:
+            self._thread = get_ident()
+            self._cpu_started = thread_time_ns()
+        else:
+            self._thread = 0
+        self._started = started = perf_counter_ns()
+        self._begin_ns = started - entered
+        self._stream = Stream(started) if metrics.measures_stream else None
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
@@ -174,10 +205,14 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
+        stream = self._stream
         if _is_passed_on(result, environ):
+            if stream is not None:
+                stream.whole(result)
             self.end()
             return result
-        return self.follow(result)
+        body = self.follow(result)
+        return body if stream is None else followed(body, stream)
 
     def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with the end of the exchange tied to its own."""
@@ -187,6 +222,7 @@ class Exchange:
         """Note status and route, and start the response as the application does."""
         self._status = status
         self.name()
+        self._measure(headers)
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
@@ -197,6 +233,17 @@ class Exchange:
             self._match = self._name_route(self._environ)
         except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
+
+    def _measure(self, headers: list[Any]) -> None:
+        """Note what the start of the response tells."""
+        metrics = self._metrics
+        try:
+            if metrics.measures_length:
+                self._length = content_length(headers)
+            if metrics.label is not None:
+                self._label = metrics.label.of(self._environ)
+        except Exception:  # noqa: BLE001  not ours alone, but the response goes on
+            _failed(self._recorder, "measure")
 
     def note_exception(self, error: Exception) -> None:
         """Note an unhandled exception, and the route while it is known."""
@@ -217,16 +264,23 @@ class Exchange:
             return
         self.is_ended = True
         try:
-            seconds = perf_counter() - self._started
+            ended = perf_counter_ns()
+            metrics = self._metrics
             self._release()
-            self._metrics.request_ended(self.method)
+            metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
                 match = self._name_route(self._environ)
-            profile_id = self._hand_over(match, seconds)
+            duration_ns = ended - self._started
+            profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
-                self._count(match, seconds, profile_id)
+                self._count(match, duration_ns, profile_id)
+            if ended >= metrics.next_note_ns:
+                metrics.note_process()
+            if not ended & OWN_MASK:
+                spent_ns = self._begin_ns + perf_counter_ns() - ended
+                metrics.count_own_time("requests", spent_ns * OWN_SHARE)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
         finally:
@@ -244,10 +298,23 @@ class Exchange:
         """Hand the capture of the request over, if there is one, and return its ID."""
         return None
 
-    def _count(self, match: Match, seconds: float, profile_id: str | None) -> None:
-        # Without a status the server answers for the application.
-        status = self._status[:3] or "500"
-        self._metrics.observe(self.method, match.route, status, seconds, profile_id)
+    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
+        cpu_ns = None
+        if self._thread and self._thread == get_ident():
+            cpu_ns = thread_time_ns() - self._cpu_started
+        self._metrics.observe(
+            self.method,
+            match.route,
+            # Without a status the server answers for the application.
+            self._status[:3] or "500",
+            duration_ns,
+            profile_id,
+            cpu_ns,
+            self._queued_ns,
+            None if self.method == "HEAD" else self._length,
+            self._label,
+            self._stream,
+        )
         if self.exception is not None:
             self._metrics.count_exception(self.method, match.route, self.exception.__name__)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from prometheus_client import make_wsgi_app
-
 from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
 from flaskprof.config import Settings
+from flaskprof.metrics.exposition import metrics_app
 from flaskprof.middleware import Middleware
 from flaskprof.routes import RouteNamer
 from flaskprof.web.app import Viewer
@@ -50,8 +49,7 @@ def wire(
 
 def _metrics_of(recorder: Recorder) -> WSGIApplication:
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        # The registry is another one after a fork, so it is looked up at each scrape.
-        app: WSGIApplication = make_wsgi_app(recorder.metrics.registry)
-        return app(environ, start_response)
+        # The metrics are others after a fork, so they are looked up at each scrape.
+        return metrics_app(recorder.metrics.collector)(environ, start_response)
 
     return serve

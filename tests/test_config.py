@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os.path
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,9 @@ RIGHT = [
     ),
     ("url", "http://[::1]:5000", "http://[::1]:5000"),
     ("url", "", ""),
+    ("bind", " 0.0.0.0:80 ", "0.0.0.0:80"),
+    ("bind", "[::1]:9180", "[::1]:9180"),
+    ("bind", "localhost:0", "localhost:0"),
     ("exclude", "/health, /static/*", ("/health", "/static/*")),
     ("exclude", ["/health"], ("/health",)),
     ("exclude_metrics", "", ()),
@@ -69,6 +73,12 @@ RIGHT = [
     ("max_bytes", "10kb", 10_000),
     ("max_bytes", 4096, 4096),
     ("max_bytes", "0", 0),
+    ("keep_bytes", "100MB", 100_000_000),
+    ("keep_bytes", "", None),
+    ("keep_captures", "500", 500),
+    ("keep_captures", "", None),
+    ("keep_days", 30, 30),
+    ("keep_days", None, None),
     ("max_captures", "2", 2),
     ("max_captures", "", None),
     ("capture_rate", "0.5", 0.5),
@@ -79,6 +89,14 @@ RIGHT = [
     ("clock", "monotonic", "monotonic"),
     ("buckets", "0.1, 0.5, 1", (0.1, 0.5, 1.0)),
     ("buckets", [1, 2.5], (1.0, 2.5)),
+    ("max_series", "2000", 2000),
+    ("measure", "CPU, queue", ("cpu", "queue")),
+    ("measure", [], ()),
+    ("label", "", ""),
+    ("label_values", "gold, silver", ("gold", "silver")),
+    ("label_from", str.upper, str.upper),
+    ("label_from", "os.path:basename", os.path.basename),
+    ("label_from", "", None),
     ("service_name", " shop ", "shop"),
     ("service_version", "1.0", "1.0"),
     ("sort_by", "cumtime, calls", ("cumulative", "calls")),
@@ -113,6 +131,9 @@ WRONG = [
     ("url", "ftp://profiles.example.com", "an http or https URL"),
     ("url", "https://name:word@example.com/", "an http or https URL"),
     ("url", "https://example.com/?a=b", "an http or https URL"),
+    ("bind", "9180", "an address to listen on, such as 127.0.0.1:9180"),
+    ("bind", "::1:9180", "an address to listen on"),
+    ("bind", "127.0.0.1:65536", "an address to listen on"),
     ("exclude", 3, "a list of texts"),
     ("exclude", [3], "a list of texts"),
     ("exclude", b"/health", "a list of texts"),
@@ -120,6 +141,9 @@ WRONG = [
     ("max_bytes", -1, "a size such as 256MB"),
     ("max_bytes", True, "a size such as 256MB"),
     ("max_bytes", "9" * 400, "a size such as 256MB"),
+    ("keep_bytes", "some", "a size such as 200MB, or nothing"),
+    ("keep_captures", 0, "a whole number of one or more, or nothing"),
+    ("keep_days", "1.5", "a whole number of one or more, or nothing"),
     ("max_captures", 0, "a whole number of one or more, or nothing"),
     ("max_captures", "2.5", "a whole number"),
     ("max_captures", True, "a whole number"),
@@ -140,6 +164,19 @@ WRONG = [
     ("buckets", [1, float("inf")], "a rising list"),
     ("buckets", b"12", "a rising list"),
     ("buckets", 0.5, "a rising list"),
+    ("buckets", "1e-10, 1", "a rising list"),
+    ("buckets", "1, 1.0000000001", "a rising list"),
+    ("buckets", list(range(1, 1002)), "a rising list"),
+    ("max_series", 0, "a whole number of one or more"),
+    ("measure", "cpu, speed", "a list of cpu, length, own, queue, stream, workers"),
+    ("label", "tenant name", "the name of a label that is not taken, or nothing"),
+    ("label", "__tenant", "the name of a label"),
+    ("label", "le", "the name of a label"),
+    ("label", "http_route", "the name of a label"),
+    ("label_from", "os.path", "a function, or where to import it from, as module:name"),
+    ("label_from", "os:no_such", "a function"),
+    ("label_from", "no_such_module:name", "a function"),
+    ("label_from", 3, "a function"),
     ("service_name", 3, "text"),
     ("sort_by", "", "a list of cumtime, cumulative"),
     ("sort_by", "speed", "a list of cumtime, cumulative"),
@@ -172,7 +209,7 @@ def test_right_and_wrong_values_are_tried_for_every_setting():
     names = [option.name for option in options()]
     assert {name for name, _, _ in RIGHT} == set(names)
     # Of the same kinds as others, except the secret, which is never shown.
-    untried = {"exclude_metrics", "secret", "service_version"}
+    untried = {"exclude_metrics", "label_values", "secret", "service_version"}
     assert {name for name, _, _ in WRONG} == {*names} - untried
 
 
@@ -333,6 +370,13 @@ def test_neither_of_our_paths_may_hold_the_other(prefix, metrics_path, key):
     assert load(prefix="/metrics-and-more", metrics_path="/metrics").metrics_path == "/metrics"
 
 
+def test_no_more_can_be_kept_than_is_written():
+    assert load(max_bytes=1000).kept_bytes == 800
+    assert load(max_bytes=1000, keep_bytes=1000).kept_bytes == 1000
+    with pytest.raises(ConfigError, match="FLASKPROF_KEEP_BYTES: 1001 is more than"):
+        load(max_bytes=1000, keep_bytes=1001)
+
+
 def test_metrics_for_token_holders_need_a_secret(tmp_path):
     with pytest.raises(ConfigError, match="FLASKPROF_METRICS: token needs FLASKPROF_SECRET"):
         load(metrics="token")
@@ -340,6 +384,16 @@ def test_metrics_for_token_holders_need_a_secret(tmp_path):
     path = tmp_path / "secrets"
     path.write_text(SECRET, "utf-8")
     assert load(metrics="token", secret_file=path).metrics == "token"
+
+
+def test_a_label_needs_its_values_and_where_they_come_from():
+    whole = {"label": " tenant ", "label_values": ["gold"], "label_from": str}
+    assert load(**whole).label == "tenant"
+    for name in ("label_values", "label_from"):
+        with pytest.raises(
+            ConfigError, match="FLASKPROF_LABEL: 'tenant' needs FLASKPROF_LABEL"
+        ):
+            load(**{**whole, name: None})
 
 
 def test_the_table_tells_of_every_setting_in_order():

@@ -25,7 +25,7 @@ LAYERS = (
     {"capture"},
     {"decorators", "integrations", "middleware", "web"},
     {"async_views", "wiring"},
-    {"extension", "wsgi"},
+    {"extension", "sidecar", "wsgi"},
     {"demo"},
     {"cli"},
     {"__main__"},

@@ -15,10 +15,10 @@ _PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
 def is_own(function: Function) -> bool:
     """Whether this function is part of what flaskprof runs inside a request.
 
-    That is the top level of the package and its captures; viewer, command line and
+    That is the top level of the package, its captures and its metrics; viewer, command line and
     demonstration are programs like any other.
     """
     if not function.file.startswith(_PACKAGE):
         return False
     place = function.file[len(_PACKAGE) :]
-    return "/" not in place or place.startswith("capture/")
+    return "/" not in place or place.startswith(("capture/", "metrics/"))

@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -24,10 +25,14 @@ from flaskprof.capture.sampling.sampler import SamplingEngine
 from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
+from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
-from flaskprof.metrics.instruments import Metrics
+from flaskprof.metrics.instruments import Label, Metrics
+from flaskprof.metrics.layout import metrics_directory
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
+from flaskprof.store.layout import make_data_directory
+from flaskprof.store.owner import claim
 
 __all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
 
@@ -70,7 +75,14 @@ class Recorder:
         self.engine: Engine | None = None
         # Why it is not a better one; empty where it is the best.
         self.engine_limit = ""
-        self.metrics = Metrics(settings.buckets)
+        self.metrics = Metrics(
+            settings.buckets,
+            directory=metrics_directory(self.directory),
+            max_series=settings.max_series,
+            measure=settings.measure,
+            label=_label_of(settings),
+        )
+        self.metrics.collector.usage = lambda: usage_of(self.store)
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
@@ -81,6 +93,12 @@ class Recorder:
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
         self._watcher = Watcher(self.metrics)
         self._sampler = SamplingEngine(self._watcher)
+        self._upkeep = Upkeep(
+            self.directory,
+            chores_for(settings, self.store),
+            lambda _: self.metrics.count_failure("upkeep"),
+        )
+        self._rival = ""
 
     def start(self, who: str) -> None:
         """Choose the engine and log the line of the start; only the first call does so.
@@ -90,6 +108,10 @@ class Recorder:
         with self._starting:
             if self.is_started:
                 return
+            self._rival = self._claim_directory()
+            if self._rival:
+                # What is another's is neither added to nor looked after.
+                self.metrics.keep_apart()
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
             self.engine_limit = why
             name = "none" if self.engine is None else self.engine.name
@@ -101,6 +123,11 @@ class Recorder:
                     "role": "app",
                 }
             )
+            if not self._rival:
+                with suppress(OSError):  # which the first file in it says, too
+                    make_data_directory(self.directory)
+                self.metrics.start()
+                self._upkeep.start()
             log.start_line(
                 "%s may ask and look; captures in %s; engine %s%s",
                 who,
@@ -109,6 +136,25 @@ class Recorder:
                 f" ({why})" if why else "",
             )
             self.is_started = True
+
+    def _claim_directory(self) -> str:
+        """Return the name of the other service that the data directory belongs to, or ""."""
+        try:
+            rival = claim(self.directory, self.settings.service_name)
+        except OSError:
+            return ""  # what writes there says what is wrong
+        if rival:
+            log.once(
+                f"rival {self.directory}",
+                "the data directory %s belongs to the service %r: no captures are made for "
+                "%r, and its metrics are those of each process alone; set FLASKPROF_DIR to "
+                "another directory, or delete the file 'service' in it if the service has a "
+                "new name",
+                self.directory,
+                rival,
+                self.settings.service_name,
+            )
+        return rival
 
     def request_started(self) -> None:
         """Say that a request starts while `overlaps.is_counting`."""
@@ -127,6 +173,8 @@ class Recorder:
         engine: Engine | None = self._sampler if ask.exactness == "sampled" else self.engine
         if engine is None:
             raise SkippedError(Skip.no_engine)
+        if self._rival:
+            raise SkippedError(Skip.other_service)
         if (self.directory / "stop").exists():
             raise SkippedError(Skip.stopped)
         if self._spool.is_full():
@@ -175,11 +223,19 @@ class Recorder:
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
         """Write what is left and end the threads; the next request starts anew."""
         self._close_threads(timeout_seconds)
+        self.metrics.close()
         self._begin_anew()
 
     def _close_threads(self, timeout_seconds: float) -> None:
+        self._upkeep.close(timeout_seconds)
         self._watcher.close(timeout_seconds)
         self._spool.close(timeout_seconds)
+
+
+def _label_of(settings: Settings) -> Label | None:
+    if not settings.label or settings.label_from is None:
+        return None
+    return Label(settings.label, frozenset(settings.label_values), settings.label_from)
 
 
 _recorders: dict[Path, Recorder] = {}

@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "main", "open_files"]
 
 # Each is the module of that name in this package, whose `command` it is.
 COMMANDS = {
+    "serve": "Serve viewer and metrics of a data directory: the sidecar.",
     "demo": "Run the demo shop, with flaskprof in it.",
     "ls": "List captures, newest first.",
     "show": "Show where the time of a capture went.",

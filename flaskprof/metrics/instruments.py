@@ -1,154 +1,332 @@
-"""The metrics of one process, in a registry of their own.
+"""What this process counts and times: the face of the metrics to all other code.
 
-Names and labels follow OpenTelemetry's semantic conventions for HTTP servers where they
-have one; all others begin with ``flaskprof_``.
+Everything is counted in the cells of a worker file, which other processes read. Methods and
+status codes that are not standard are folded to those that are, so that nobody who only sends
+requests can add a series.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
-from flaskprof import __version__
+from flaskprof import __version__, log
+from flaskprof.metrics import process, table
+from flaskprof.metrics.collector import DirectoryCollector
+from flaskprof.metrics.layout import FIXED_CELLS, Cell, Header, bounds_in_ns
+from flaskprof.metrics.stream import Stream
+from flaskprof.metrics.totals import overflow_of_exceptions
+from flaskprof.metrics.worker_file import WorkerFile
 
-__all__ = ["METHODS", "Metrics"]
+__all__ = [
+    "METHODS",
+    "OWN_MASK",
+    "OWN_SHARE",
+    "Label",
+    "Metrics",
+    "known_method",
+    "known_status",
+]
 
 METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 )
 OTHER_METHOD = "_OTHER"
+OTHER_VALUE = "_other_"
 
-# An application can raise classes without bound, made at run time; a label cannot follow.
-_MOST_EXCEPTIONS = 100
-_OTHER_EXCEPTION = "_other_"
+_STATUSES = frozenset(str(status.value) for status in HTTPStatus)
+
+_NOTE_NS = 5 * 10**9
+_TRY_AGAIN_NS = 30 * 10**9
+
+# Of the requests one in so many is timed for what we cost it: those at whose end these bits
+# of the clock, between one and 64 microseconds, are zero.
+OWN_SHARE = 64
+OWN_MASK = (OWN_SHARE - 1) << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of the application's own: its name, its values, and what returns the value.
+
+    `source` is called with the WSGI environ of a request.
+    """
+
+    name: str
+    values: frozenset[str]
+    source: Callable[[dict[str, Any]], object]
+
+    def of(self, environ: dict[str, Any]) -> str:
+        """Return the value for a request if it is declared, else ``_other_``."""
+        value = self.source(environ)
+        return value if isinstance(value, str) and value in self.values else OTHER_VALUE
 
 
 class Metrics:
     """Counters and histograms of the requests, captures and failures of one process.
 
-    Every method is cheap, takes its own short locks and may be called from any thread,
-    but not from ``__del__``, a signal handler or a garbage-collection callback.
+    They are in memory until `start` places them in `directory`, beside those of other
+    processes; without one they stay there. `registry` has the sums of all. `measure` is
+    what is measured beyond the basics, as in the setting of that name. From
+    `next_note_ns` on, of the clock of ``perf_counter``, `note_process` is due. Every method is
+    cheap and may be called from any thread, but not from ``__del__`` or a
+    garbage-collection callback.
     """
 
-    def __init__(self, buckets: Sequence[float]) -> None:
-        self.registry = CollectorRegistry()
-        self._duration = Histogram(
-            "http_server_request_duration_seconds",
-            "Seconds from the call of the application to the end of its response.",
-            ("http_request_method", "http_route", "http_response_status_code"),
-            buckets=buckets,
-            registry=self.registry,
+    def __init__(
+        self,
+        buckets: Sequence[float],
+        *,
+        directory: Path | None = None,
+        max_series: int = 500,
+        measure: Collection[str] = (),
+        label: Label | None = None,
+    ) -> None:
+        self.measures_cpu = "cpu" in measure and not process.shares_threads()
+        self.measures_queue = "queue" in measure
+        self.measures_length = "length" in measure
+        self.measures_own = "own" in measure
+        self.measures_stream = "stream" in measure
+        self._measures_workers = "workers" in measure
+        self.label = label
+        self._directory = directory
+        self._file = WorkerFile(bounds_in_ns(buckets), max_series)
+        self._bounds_ns = self._file.layout.bounds_ns
+        self._requests: dict[tuple[str, str, str, str], int] = {}
+        self._active: dict[str, int] = {}
+        self._counters: dict[tuple[str, ...], int] = {}
+        self._info: tuple[str, ...] = ()
+        self._cpu_base_ns = 0
+        self._is_started = False
+        self.next_note_ns = 0
+        self._next_try_ns = 0
+        self._begin(workers_started=1)
+        self.collector = DirectoryCollector(
+            directory, role="app", own=self._file, before=self.note_process, folds=True
         )
-        self._active = Gauge(
-            "http_server_active_requests",
-            "Requests that are being answered.",
-            ("http_request_method",),
-            registry=self.registry,
-        )
-        self._exceptions = Counter(
-            "flaskprof_exceptions",
-            "Unhandled exceptions of the application, by class.",
-            ("http_request_method", "http_route", "error_type"),
-            registry=self.registry,
-        )
-        self._captures = Counter(
-            "flaskprof_captures",
-            "Captures that were asked for, by what became of them.",
-            ("trigger", "outcome"),
-            registry=self.registry,
-        )
-        self._skipped = Counter(
-            "flaskprof_captures_skipped",
-            "Captures that were asked for and not made, by reason.",
-            ("reason",),
-            registry=self.registry,
-        )
-        self._failures = Counter(
-            "flaskprof_failures",
-            "Failures inside flaskprof that the application did not notice, by place.",
-            ("place",),
-            registry=self.registry,
-        )
-        # Children are looked up by the raw label values here, which costs a tenth of
-        # what `labels()` does.
-        self._durations: dict[tuple[str, str, str], Any] = {}
-        self._actives: dict[str, Any] = {}
-        self._exception_names: set[str] = set()
+        self.registry = CollectorRegistry(support_collectors_without_names=True)
+        self.registry.register(self.collector)
+
+    def _begin(self, workers_started: int) -> None:
+        """Take the first slots of a file that begins at zero."""
+        self._requests.clear()
+        self._active.clear()
+        self._counters.clear()
+        overflow = self._file.counter_place(overflow_of_exceptions())
+        self._overflow_of_exceptions = Header.UNCOUNTED if overflow is None else overflow
+        self._count(table.STARTED_WORKERS, (), workers_started)
+        if self._info:
+            self._set(table.INFO, self._info, 1)
+
+    # What a request does
+
+    def request_started(self, method: str) -> None:
+        """Count a request in; `request_ended` with the same method counts it out."""
+        file = self._file
+        with file.lock:
+            try:
+                place = self._active[method]
+            except KeyError:
+                place = self._active_place(method)
+            file.words[place] += 1
+
+    def request_ended(self, method: str) -> None:
+        """Count a request out that `request_started` counted in."""
+        file = self._file
+        with file.lock:
+            try:
+                place = self._active[method]
+            except KeyError:
+                place = self._active_place(method)
+            file.words[place] -= 1
+
+    def active_requests(self) -> int:
+        """How many requests of this process are counted in and not yet out."""
+        with self._file.lock:
+            return sum(self._file.words[place] for place in set(self._active.values()))
+
+    def observe(  # noqa: PLR0917  by position: it costs every request
+        self,
+        method: str,
+        route: str,
+        status: str,
+        duration_ns: int,
+        profile_id: str | None = None,
+        cpu_ns: int | None = None,
+        queued_ns: int | None = None,
+        length: int | None = None,
+        extra: str = "",
+        stream: Stream | None = None,
+    ) -> None:
+        """Record one answered request; `profile_id` becomes the exemplar of its bucket.
+
+        `extra` is the value of the application's own label, empty where it has none. What
+        was not measured is None.
+        """
+        bucket = bisect_left(self._bounds_ns, duration_ns)
+        file = self._file
+        with file.lock:
+            try:
+                place = self._requests[method, route, status, extra]
+            except KeyError:
+                place = self._request_place(method, route, status, extra)
+            words = file.words
+            words[place + FIXED_CELLS + bucket] += 1
+            words[place] += duration_ns
+            if cpu_ns is not None:
+                words[place + Cell.CPU_COUNT] += 1
+                words[place + Cell.CPU] += cpu_ns
+            if length is not None:
+                words[place + Cell.LENGTH_COUNT] += 1
+                words[place + Cell.LENGTH] += length
+            if queued_ns is not None:
+                words[place + Cell.QUEUED_COUNT] += 1
+                words[place + Cell.QUEUED] += queued_ns
+            if profile_id is not None:
+                file.add_exemplar(place, bucket, duration_ns, profile_id)
+            if stream is not None:
+                stream.count(words, place, length)
+
+    def count_exception(self, method: str, route: str, name: str) -> None:
+        """Count one unhandled exception by the name of its class."""
+        labels = (table.EXCEPTIONS.name, known_method(method), route, name)
+        file = self._file
+        with file.lock:
+            # An application can make classes without bound; other counters keep their room.
+            is_full = file.words[Header.COUNTERS] >= file.layout.slots
+            place = None if is_full else file.counter_place(labels)
+            file.words[self._overflow_of_exceptions if place is None else place] += 1
+
+    # What we do ourselves
+
+    def count_capture(self, trigger: str, outcome: str) -> None:
+        """Count what became of one capture: stored, skipped, dropped or failed."""
+        self._count(table.CAPTURES, (trigger, outcome))
+
+    def count_skip(self, reason: str) -> None:
+        """Count one capture that was not made."""
+        self._count(table.SKIPPED, (reason,))
+
+    def count_failure(self, place: str) -> None:
+        """Count one failure of our own."""
+        self._count(table.FAILURES, (place,))
+
+    def count_own_time(self, part: str, spent_ns: int) -> None:
+        """Add to the time that was spent in flaskprof itself."""
+        if self.measures_own:
+            self._count(table.OWN_SECONDS, (part,), spent_ns)
 
     def describe(self, labels: Mapping[str, str]) -> None:
         """Publish ``flaskprof_info`` with `labels` beside the versions."""
         labels = {"version": __version__, "python": platform.python_version(), **labels}
-        Gauge(
-            "flaskprof_info",
-            "Always 1; the labels say what runs.",
-            tuple(labels),
-            registry=self.registry,
-        ).labels(**labels).set(1)
+        self.collector.role = labels.pop("role")
+        names = [name for name in table.INFO.labels if name != "role"]
+        self._info = tuple(labels.get(name, "") for name in names)
+        self._set(table.INFO, self._info, 1)
 
-    def request_started(self, method: str) -> None:
-        """Count a request in; `request_ended` with the same method counts it out."""
-        active = self._actives.get(method)
-        if active is None:
-            active = self._active_of(method)
-        active.inc()
+    def start(self) -> None:
+        """Place what is counted in the directory, where other processes see it."""
+        self._is_started = self._directory is not None
+        self.note_process()
 
-    def request_ended(self, method: str) -> None:
-        """Count a request out that `request_started` counted in."""
-        self._active_of(method).dec()
+    def keep_apart(self) -> None:
+        """Stay in memory and serve what this process counts alone; called before `start`."""
+        self._directory = None
+        self.collector.keep_apart()
 
-    def active_requests(self) -> int:
-        """How many requests are counted in and not yet out."""
-        return int(
-            sum(sample.value for family in self._active.collect() for sample in family.samples)
-        )
+    def note_process(self) -> None:
+        """Note what this process uses, and look whether its file is still its own."""
+        now_ns = time.perf_counter_ns()
+        self.next_note_ns = now_ns + _NOTE_NS
+        if self._file.is_lost():
+            self._begin_anew()
+        if self._is_started and not self._file.is_placed and now_ns >= self._next_try_ns:
+            self._place()
+        if self._measures_workers:
+            self._set(table.RESIDENT, (), process.resident_bytes())
+            self._set(table.CPU_OF_WORKERS, (), process.cpu_ns() - self._cpu_base_ns)
 
-    def observe(
-        self, method: str, route: str, status: str, seconds: float, profile_id: str | None
-    ) -> None:
-        """Record one answered request; `profile_id` becomes the exemplar of its bucket."""
-        duration = self._durations.get((method, route, status))
-        if duration is None:
-            duration = self._duration_of(method, route, status)
-        duration.observe(seconds, None if profile_id is None else {"profile_id": profile_id})
+    def close(self) -> None:
+        """Leave the file to whoever sums up; what is counted from now on is lost."""
+        self.note_process()
+        self._is_started = False
+        self._file.leave()
 
-    def count_exception(self, method: str, route: str, name: str) -> None:
-        """Count one unhandled exception by the name of its class."""
-        if name not in self._exception_names:
-            if len(self._exception_names) >= _MOST_EXCEPTIONS:
-                name = _OTHER_EXCEPTION
-            else:
-                self._exception_names.add(name)
-        self._exceptions.labels(_known(method), route, name).inc()
+    def _place(self) -> None:
+        assert self._directory is not None  # noqa: S101  started with one
+        try:
+            self._file.place(self._directory)
+        except OSError as error:
+            self._next_try_ns = time.perf_counter_ns() + _TRY_AGAIN_NS
+            self.count_failure("metrics")
+            log.once(
+                "metrics in memory",
+                "the metrics of this process cannot be written to %s and stay in its memory, "
+                "where no other process sees them: %s",
+                self._directory,
+                error,
+            )
 
-    def count_capture(self, trigger: str, outcome: str) -> None:
-        """Count what became of one capture: stored, skipped, dropped or failed."""
-        self._captures.labels(trigger, outcome).inc()
+    def _begin_anew(self) -> None:
+        """Go on in another file, as the one so far was deleted or given up."""
+        file = self._file
+        with file.lock:
+            active = {method: file.words[place] for method, place in self._active.items()}
+            file.renew()
+            self._begin(workers_started=0)
+            for method, number in active.items():
+                file.words[self._active_place(method)] = number
+            self._cpu_base_ns = process.cpu_ns()
 
-    def count_skip(self, reason: str) -> None:
-        """Count one capture that was not made."""
-        self._skipped.labels(reason).inc()
+    def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:
+        with self._file.lock:
+            self._file.words[self._counter_place(metric, labels)] += number
 
-    def count_failure(self, place: str) -> None:
-        """Count one failure of our own."""
-        self._failures.labels(place).inc()
+    def _set(self, metric: table.Metric, labels: tuple[str, ...], number: int) -> None:
+        with self._file.lock:
+            self._file.words[self._counter_place(metric, labels)] = number
 
-    def _active_of(self, method: str) -> Gauge:
-        active = self._actives.get(method)
-        if active is None:
-            active = self._active.labels(_known(method))
-            if method in METHODS:
-                self._actives[method] = active
-        return active
+    def _counter_place(self, metric: table.Metric, labels: tuple[str, ...]) -> int:
+        place = self._file.counter_place((metric.name, *labels))
+        return Header.UNCOUNTED if place is None else place
 
-    def _duration_of(self, method: str, route: str, status: str) -> Histogram:
-        duration = self._duration.labels(_known(method), route, status)
-        if method in METHODS:
-            self._durations[method, route, status] = duration
-        return duration
+    def _active_place(self, method: str) -> int:
+        place = self._counter_place(table.ACTIVE, (known_method(method),))
+        if method in METHODS or method == OTHER_METHOD:
+            self._active[method] = place
+        return place
+
+    def _request_place(self, method: str, route: str, status: str, extra: str) -> int:
+        labels: tuple[str, ...] = (known_method(method), route, known_status(status))
+        if self.label is not None:
+            labels = (*labels, self.label.name, extra or OTHER_VALUE)
+        place = self._file.request_place(labels)
+        # What clients or an application without bound could fill memory with is not kept.
+        if labels[:3] == (method, route, status) and place != self._file.overflow:
+            self._requests[method, route, status, extra] = place
+        return place
 
 
-def _known(method: str) -> str:
+def known_method(method: str) -> str:
+    """Return a standard method as it is and any other as ``_OTHER``."""
     return method if method in METHODS else OTHER_METHOD
+
+
+def known_status(status: str) -> str:
+    """Return a standard status code as it is, any other as RFC 9110, section 15, takes it.
+
+    An unknown code of a class is that class's first, and what is no code at all is 500.
+    """
+    if status in _STATUSES:
+        return status
+    if len(status) == 3 and status.isascii() and status.isdecimal() and "1" <= status[0] <= "5":
+        return status[0] + "00"
+    return "500"

@@ -1,0 +1,189 @@
+"""Sums over worker files: plain data, whole numbers, exact in whatever order they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import add, neg
+
+from flaskprof.metrics.layout import OVERFLOW, label_text, labels_of
+from flaskprof.metrics.table import EXCEPTIONS, METRICS, Kind
+
+__all__ = ["Exemplar", "Row", "Slots", "Snapshot", "Totals", "overflow_of_exceptions"]
+
+# What is true of a process only while it lives, and must not be added to the totals of
+# those that ended.
+_PASSING = tuple(
+    f'["{metric.name}"'.encode() for metric in METRICS if metric.kind in {Kind.gauge, Kind.info}
+)
+
+_OVERFLOW_ROW = label_text([OVERFLOW] * 3)
+
+
+def overflow_of_exceptions() -> tuple[str, ...]:
+    """Return name and labels of the counter for exceptions that found no room."""
+    return (EXCEPTIONS.name, *[OVERFLOW] * len(EXCEPTIONS.labels))
+
+
+_OVERFLOW_EXCEPTIONS = label_text(overflow_of_exceptions())
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A request that was in a bucket; both IDs are hexadecimal, `trace_id` may be empty."""
+
+    value_ns: int
+    unix_ns: int
+    profile_id: str
+    trace_id: str = ""
+
+
+@dataclass(slots=True)
+class Row:
+    """One label set: its values, when it was first seen, and its cells."""
+
+    labels: tuple[str, ...]
+    created_ns: int
+    cells: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The taken slots of an area: label texts, times, and `width` cells for each."""
+
+    texts: list[bytes]
+    created_ns: list[int]
+    cells: list[int]
+    width: int
+
+    def __iter__(self) -> Iterator[tuple[bytes, int, list[int]]]:
+        """Yield text, time and cells of each slot."""
+        width, cells = self.width, self.cells
+        places = range(0, len(cells), width)
+        for text, created_ns, at in zip(self.texts, self.created_ns, places, strict=True):
+            yield text, created_ns, cells[at : at + width]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one worker file holds. Exemplars stand with label text and bucket."""
+
+    bounds_ns: tuple[int, ...]
+    created_ns: int
+    most_series: int
+    requests: Slots
+    counters: Slots
+    exemplars: list[tuple[bytes, int, Exemplar]]
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums by label text. `most_series` is the largest bound that any file declared."""
+
+    bounds_ns: tuple[int, ...] = ()
+    most_series: int = 0
+    requests: dict[bytes, Row] = field(default_factory=dict)
+    counters: dict[bytes, Row] = field(default_factory=dict)
+    exemplars: dict[tuple[bytes, int], Exemplar] = field(default_factory=dict)
+
+    def add_snapshot(self, snapshot: Snapshot, *, is_alive: bool) -> None:
+        """Add what a file holds; of a dead process only what outlives it.
+
+        Raises ValueError, and has added nothing, where a label text is damaged.
+        """
+        requests = _rows(snapshot.requests, self.requests)
+        counters = _rows(snapshot.counters, self.counters)
+        if not is_alive:
+            counters = [row for row in counters if not row[0].startswith(_PASSING)]
+        self.most_series = max(self.most_series, snapshot.most_series)
+        _add_rows(self.requests, requests)
+        _add_rows(self.counters, counters)
+        for text, bucket, exemplar in snapshot.exemplars:
+            self._add_exemplar((text, bucket), exemplar)
+
+    def add_totals(self, other: Totals) -> None:
+        """Add other sums over the same buckets."""
+        self.most_series = max(self.most_series, other.most_series)
+        _add_rows(self.requests, other.requests.items())
+        _add_rows(self.counters, other.counters.items())
+        for key, exemplar in other.exemplars.items():
+            self._add_exemplar(key, exemplar)
+
+    def subtract(self, other: Totals) -> None:
+        """Take away what outlives a process, so that adding `other` gives zero there."""
+        _add_rows(self.requests, _negative(other.requests))
+        _add_rows(self.counters, _negative(other.counters))
+
+    def beyond(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the label sets, of requests and of counters, that are beyond the bound.
+
+        They are the youngest, so that no series that was served once ends because of
+        others.
+        """
+        exceptions = {
+            text: row for text, row in self.counters.items() if row.labels[0] == EXCEPTIONS.name
+        }
+        return (
+            _youngest(self.requests, _OVERFLOW_ROW, self.most_series),
+            _youngest(exceptions, _OVERFLOW_EXCEPTIONS, self.most_series),
+        )
+
+    def move_to_overflow(self, requests: list[bytes], counters: list[bytes]) -> None:
+        """Count label sets, where they are known here, under that of the overflow."""
+        _move(self.requests, requests, _OVERFLOW_ROW)
+        _move(self.counters, counters, _OVERFLOW_EXCEPTIONS)
+        moved = set(requests)
+        for text, bucket in [key for key in self.exemplars if key[0] in moved]:
+            exemplar = self.exemplars.pop((text, bucket))
+            self._add_exemplar((_OVERFLOW_ROW, bucket), exemplar)
+
+    def keep_exemplars(self, most: int) -> None:
+        """Keep the newest exemplars only."""
+        newest = sorted(self.exemplars.items(), key=lambda item: item[1].unix_ns)[-most:]
+        self.exemplars = dict(newest)
+
+    def _add_exemplar(self, key: tuple[bytes, int], exemplar: Exemplar) -> None:
+        known = self.exemplars.get(key)
+        if known is None or known.unix_ns < exemplar.unix_ns:
+            self.exemplars[key] = exemplar
+
+
+def _rows(slots: Slots, known: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:
+    return [
+        (text, Row(known[text].labels if text in known else labels_of(text), created_ns, cells))
+        for text, created_ns, cells in slots
+    ]
+
+
+def _negative(rows: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:
+    return [
+        (text, Row(row.labels, row.created_ns, list(map(neg, row.cells))))
+        for text, row in rows.items()
+        if not text.startswith(_PASSING)
+    ]
+
+
+def _add_rows(rows: dict[bytes, Row], others: Iterable[tuple[bytes, Row]]) -> None:
+    for text, other in others:
+        row = rows.get(text)
+        if row is None:
+            rows[text] = Row(other.labels, other.created_ns, other.cells)
+        else:
+            row.cells = list(map(add, row.cells, other.cells))
+            row.created_ns = min(row.created_ns, other.created_ns)
+
+
+def _youngest(rows: Mapping[bytes, Row], overflow: bytes, most: int) -> list[bytes]:
+    if len(rows) <= most:
+        return []
+    texts = [text for text in rows if text != overflow]
+    texts.sort(key=lambda text: (rows[text].created_ns, text))
+    return texts[most:]
+
+
+def _move(rows: dict[bytes, Row], texts: Iterable[bytes], overflow: bytes) -> None:
+    for text in texts:
+        row = rows.pop(text, None)
+        if row is not None:
+            moved = Row(labels_of(overflow), row.created_ns, row.cells)
+            _add_rows(rows, [(overflow, moved)])
