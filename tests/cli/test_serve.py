@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from flaskprof.ids import new_capture_id
+from flaskprof.metrics.reader import worker_files
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
-from servers import until
+from servers import serve, until
 
 SECRET = "a secret of sixteen or more"
 MEMORY_BOUND = 60_000_000
@@ -121,6 +122,24 @@ def test_it_shows_what_an_application_captures_before_and_after_a_restart(tmp_pa
     with serving(tmp_path) as (_, start):
         assert get(f"{start['viewer']}c/{record.id}.prof") == (200, b"profile")
         assert get(start["viewer"])[0] == 200
+
+
+def test_what_ended_workers_counted_is_folded_and_outlives_every_restart(tmp_path):
+    directory = tmp_path / ".flaskprof"
+    with serve("waitress", directory) as app:
+        for _ in range(7):
+            assert get(f"http://127.0.0.1:{app.port}/work/3")[0] == 200
+    (left,) = (path for _, path in worker_files(directory / "metrics"))
+    counted = b'http_response_status_code="200",http_route="/work/<int:n>"} 7.0'
+    for ending in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+        with serving(tmp_path) as (process, start):
+            until(lambda: not left.exists(), "the file of the worker to be folded")
+            metrics = get(start["metrics"])[1]
+            assert counted in metrics
+            assert b'role="sidecar"' in metrics
+            assert b"flaskprof_workers 0.0" in metrics
+            process.send_signal(ending)
+            process.wait(20)
 
 
 def test_it_keeps_the_directory_within_its_bounds(tmp_path):
