@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-
 import pytest
-
 from counting_workers import (
     BUCKETS,
     counters_in,
@@ -14,6 +12,7 @@ from counting_workers import (
     nursery,
     requests_in,
 )
+
 from flaskprof.metrics import table
 from flaskprof.metrics.archive import Archive
 from flaskprof.metrics.folding import read
