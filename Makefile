@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test fuzz leaks soak sanitize test-next lint docs dashboards bench wheel clean
+.PHONY: help run test fuzz leaks soak kill sanitize test-next lint docs dashboards bench wheel clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -34,6 +34,10 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 
 soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
 	FLASKPROF_SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
+
+kill: $(VENV)/.installed-test  ## kill workers and folders at 200 moments; read 10 million cells
+	FLASKPROF_KILL_ROUNDS=200 FLASKPROF_TORN_READS=10000000 $(BIN)/python -m pytest \
+	    --timeout 0 tests/metrics/test_metrics_kill.py tests/metrics/test_torn_reads.py $(ARGS)
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
 	tests/sanitize.sh $(BIN)/python $(ARGS)
