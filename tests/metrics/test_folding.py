@@ -254,6 +254,25 @@ def test_a_living_worker_of_the_old_buckets_is_skipped_and_named_as_such(directo
     new.close()
 
 
+def test_other_buckets_begin_a_generation_where_nothing_was_folded_before(directory):
+    old = new_metrics(directory)
+    old.observe("GET", "/a", "200", MS)
+    assert read(directory).generation == 1
+    new = new_metrics(directory, buckets=(0.5,))
+    reading = read(directory)
+    assert (requests_in(reading), reading.generation, reading.is_settled) == ({}, 2, False)
+    fold(directory)
+    reading = read(directory)
+    assert (requests_in(reading), reading.generation, reading.is_settled) == ({}, 2, True)
+    old_again = new_metrics(directory)
+    fold(directory)
+    reading = read(directory)
+    assert {labels: n for labels, n in requests_in(reading).items() if n} == {}
+    assert reading.generation == 3
+    for metrics in (old, new, old_again):
+        metrics.close()
+
+
 def test_buckets_that_come_back_do_not_bring_back_what_they_counted(directory):
     first = new_metrics(directory)
     first.observe("GET", "/a", "200", MS)
