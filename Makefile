@@ -33,7 +33,7 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 	    tests/capture/test_calltree.py $(ARGS)
 
 soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
-	FLASKPROF_SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
+	SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
 
 kill: $(VENV)/.installed-test  ## kill workers and folders at 200 moments; read 10 million cells
 	FLASKPROF_KILL_ROUNDS=200 FLASKPROF_TORN_READS=10000000 $(BIN)/python -m pytest \
