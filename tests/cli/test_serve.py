@@ -40,7 +40,9 @@ def serving(directory, *options, program=("-m", "flaskprof"), **environ):
         stderr=subprocess.PIPE,
         text=True,
         # A shell may have started the tests with Control-C ignored, which is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(  # noqa: PLW1509  no lock is taken in between
+            signal.SIGINT, signal.SIG_DFL
+        ),
     )
     try:
         line = process.stderr.readline()
