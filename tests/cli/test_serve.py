@@ -106,16 +106,6 @@ def test_it_logs_a_line_of_json_at_start_and_end_and_ends_in_order(tmp_path, end
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", lines[0]["time"])
 
 
-def test_an_error_is_a_line_of_json(tmp_path):
-    (tmp_path / ".flaskprof").mkdir()
-    (tmp_path / ".flaskprof" / "tokens").write_text("no directory")
-    with serving(tmp_path) as (process, _):
-        line = json.loads(process.stderr.readline())
-        assert (line["event"], line["level"]) == ("error", "warning")
-        assert "token uses of the data directory failed" in line["message"]
-        assert ended(process)[0] == 0
-
-
 def test_it_shows_what_an_application_captures_before_and_after_a_restart(tmp_path):
     directory = tmp_path / ".flaskprof"
     with serving(tmp_path) as (process, start):
