@@ -19,6 +19,7 @@ from flaskprof.capture.triggers import TokenUses
 from flaskprof.config import Settings
 from flaskprof.errors import StoreError
 from flaskprof.metrics.folding import fold
+from flaskprof.metrics.in_flight import in_flight_directory, sweep
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.retention import Bounds
@@ -47,6 +48,7 @@ def chores_for(settings: Settings, store: DirectoryStore) -> dict[str, Chore]:
     metrics = metrics_directory(store.path)
     return {
         "metrics of ended workers": lambda _: fold(metrics),
+        "requests of ended workers": lambda now: sweep(in_flight_directory(store.path), now),
         "retention": lambda now: store.prune(bounds, now=now),
         "token uses": TokenUses(store.path).sweep,
     }
