@@ -116,7 +116,7 @@ class Terminal:
                 "TERM": "xterm",
             },
             # A shell may have started the tests with Control-C ignored, which is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no lock
         )
         os.close(keyboard)
         self.text = ""
