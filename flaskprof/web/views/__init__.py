@@ -13,6 +13,7 @@ from flaskprof.web.visit import View
 __all__ = ["VIEWS"]
 
 VIEWS: Mapping[str, View] = {
+    "overview": captures,
     "captures": captures,
     "capture": capture,
     "function": function,
