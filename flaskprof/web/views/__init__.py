@@ -14,6 +14,7 @@ from flaskprof.web.visit import View
 __all__ = ["VIEWS"]
 
 VIEWS: Mapping[str, View] = {
+    "overview": captures,
     "captures": captures,
     "capture": capture,
     "capture_export": capture_export,
