@@ -25,6 +25,7 @@ _ADDRESSES = Map(
         Rule("/", endpoint="captures", methods=_READS),
         Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
         Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
+        Rule("/c/<capture_id>/tree.json", endpoint="tree", methods=_READS),
         Rule("/c/<capture_id>.prof", endpoint="download_profile", methods=_READS),
         Rule("/c/<capture_id>.pb.gz", endpoint="download_stacks", methods=_READS),
         Rule("/c/<capture_id>.json", endpoint="download_record", methods=_READS),
@@ -68,6 +69,10 @@ class Links:
         """The callers and callees of one function in a capture."""
         values = {"capture_id": capture_id, "key": function_key(function)}
         return self._build("function", values)
+
+    def tree(self, capture_id: str, **query: Any) -> str:
+        """The data of a capture's flame view."""
+        return self._build("tree", {"capture_id": capture_id, **query})
 
     def download_profile(self, capture_id: str) -> str:
         """The ``.prof`` file of a capture."""
