@@ -72,7 +72,7 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The totals by method and route at a moment, in Unix seconds.
+    """The totals by method and route at a moment, in Unix seconds, and the workers then.
 
     Points of one `generation` have the same bounds, and can be compared.
     """
@@ -81,6 +81,7 @@ class Point:
     generation: int
     bounds_ns: tuple[int, ...]
     routes: Mapping[Route, Sums]
+    alive: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def point_of(reading: Reading, unix: float) -> Point:
         known = routes.get((method, route))
         routes[method, route] = sums if known is None else _added(known, sums)
     counted = {route: sums for route, sums in routes.items() if sums.requests}
-    return Point(unix, reading.generation, reading.totals.bounds_ns, counted)
+    return Point(unix, reading.generation, reading.totals.bounds_ns, counted, reading.alive)
 
 
 def difference(now: Point, base: Point) -> Window:

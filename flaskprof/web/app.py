@@ -21,6 +21,7 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
@@ -60,12 +61,19 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 class Viewer:
     """Shows the captures of `store`, as HTML or JSON as the client asks.
 
-    Only GET and HEAD are answered. `clock` gives Unix seconds.
+    Only GET and HEAD are answered. `clock` gives Unix seconds. `live` tells what the
+    processes do whose captures these are; without it the front page is the list of captures.
     """
 
     def __init__(
-        self, store: Store, *, settings: Settings, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        *,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        live: Live | None = None,
     ) -> None:
+        self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -107,6 +115,7 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
+            live=self._live,
             origin=f"{request.scheme}://{request.host}",
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from flaskprof.config import Settings
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
@@ -24,7 +25,10 @@ __all__ = ["Data", "Download", "Page", "View", "Visit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request, as a view sees it. `now` is in Unix seconds."""
+    """One request, as a view sees it. `now` is in Unix seconds.
+
+    `live` tells what goes on, where there are processes that are watched.
+    """
 
     store: Store
     settings: Settings
@@ -33,6 +37,7 @@ class Visit:
     query: MultiDict[str, str]
     now: float
     origin: str
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)

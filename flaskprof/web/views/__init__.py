@@ -10,12 +10,13 @@ from flaskprof.web.views.export import capture_export, merge_export
 from flaskprof.web.views.files import download_profile, download_record, download_stacks
 from flaskprof.web.views.flame import capture_tree, merge_tree
 from flaskprof.web.views.function import function
+from flaskprof.web.views.overview import overview
 from flaskprof.web.visit import View
 
 __all__ = ["VIEWS"]
 
 VIEWS: Mapping[str, View] = {
-    "overview": captures,
+    "overview": overview,
     "captures": captures,
     "capture": capture,
     "capture_tree": capture_tree,
