@@ -133,6 +133,8 @@ def _row(flight: Flight, names: Mapping[int, str]) -> Row:
         # attributes that werkzeug sets once, and never a function of the application's.
         rule, _ = werkzeug_match(environ)
         route = environ.get("SCRIPT_NAME", "") + rule if rule else ""
+    # As in the metrics: what has no UTF-8 becomes question marks.
+    route = route.encode("utf-8", "replace").decode("utf-8")
     return Row(started_ns, known_method(method), route, names.get(thread, str(thread)))
 
 

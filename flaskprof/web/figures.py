@@ -98,7 +98,7 @@ def in_words(length: float) -> str:
     """Say how long a span of so many seconds is: seconds, minutes from two on, hours."""
     for size, unit in ((3600.0, "h"), (60.0, "min")):
         whole = length / size
-        if abs(length - round(whole) * size) < size / 10 and round(whole) >= 1:
+        if abs(length - round(whole) * size) < size / 30 and round(whole) >= 1:
             return f"{round(whole)} {unit}"
     return f"{length / 60:.1f} min" if length >= 100 else f"{max(length, 0):.0f} s"
 

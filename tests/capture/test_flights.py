@@ -120,6 +120,11 @@ def test_the_route_is_shown_once_the_router_has_found_it_and_never_the_path(tabl
     assert [row.route for row in table.after(100)] == ["/shop/orders/<int:id>"]
 
 
+def test_what_has_no_utf_8_in_a_route_is_a_question_mark(table):
+    table.begin(match=Match("/lone \udc80 surrogate"))
+    assert [row.route for row in table.after(100)] == ["/lone ? surrogate"]
+
+
 def test_methods_are_the_standard_ones_and_threads_have_their_names(table):
     table.begin("BREW", thread=threading.get_ident())
     (row,) = table.after(100)
