@@ -32,6 +32,7 @@ class CaptureView:
     profile_url: str
     stacks_url: str
     record_url: str
+    function_url: str
     total: Figure
     total_calls: Figure
     functions: Figure
@@ -75,6 +76,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
         profile_url=visit.links.download_profile(capture_id),
         stacks_url=visit.links.download_stacks(capture_id) if record.has_stacks else "",
         record_url=visit.links.download_record(capture_id),
+        function_url=f"{visit.links.capture(capture_id)}/f/KEY",
         total=seconds(graph.total_seconds),
         total_calls=count(graph.total_calls),
         functions=count(len(graph.functions)),
