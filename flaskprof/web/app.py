@@ -25,6 +25,7 @@ from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
+from flaskprof.web.problems import wants_json
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Visit
@@ -139,7 +140,7 @@ class Viewer:
 
 
 def _with_slash(request: Request, links: Links) -> Response:
-    """Lead from the bare prefix to the list of captures below it."""
+    """Lead from the bare prefix to the front page below it."""
     query = request.query_string.decode("latin-1")
     target = f"{links.root}/" + (f"?{query}" if query else "")
     return Response(status=308, headers={**_SECURITY, "Location": target})
@@ -149,20 +150,15 @@ def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _wants_json(request: Request) -> bool:
-    offers = ["text/html", "application/json"]
-    return request.accept_mimetypes.best_match(offers, "text/html") == "application/json"
-
-
 def _page(
     page: Page, request: Request, links: Links, headers: Mapping[str, str] | None = None
 ) -> Response:
     headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
-    if _wants_json(request):
+    if wants_json(request.environ):
         # ASCII with escapes, which every UTF-8 decoder and JSON parser takes, whatever
         # half characters a foreign name holds.
         body = json.dumps(page.data(), allow_nan=False).encode("ascii")
-        return Response(body, page.status, headers, content_type="application/json")
+        return Response(body, page.status, headers, content_type=page.json_type)
     versions = {name: asset.version for name, asset in assets().items()}
     template = templates().get_template(page.template)
     text = template.render(view=page.view, links=links, versions=versions)

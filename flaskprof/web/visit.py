@@ -37,13 +37,17 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is to be shown: `view` by the template, or what `data` returns as JSON."""
+    """What is to be shown: `view` by the template, or what `data` returns as JSON.
+
+    `json_type` is the media type of the latter.
+    """
 
     template: str
     view: Any
     data: Callable[[], Mapping[str, Any]]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    json_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,13 @@ class Nodes:
         return totals
 
 
-def nodes_of(profile: Profile) -> Nodes:
+def nodes_of(profile: Profile | EstimatedTree) -> Nodes:
     """Return the nodes of a profile under a root; those of a call graph are estimated."""
     if isinstance(profile, CallTree):
         return _of_tree(profile)
-    return _of_estimate(estimate(profile))
+    if not isinstance(profile, EstimatedTree):
+        profile = estimate(profile)
+    return _of_estimate(profile)
 
 
 def _of_tree(tree: CallTree) -> Nodes:

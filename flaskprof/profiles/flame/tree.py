@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from typing import Literal
 
-from flaskprof.profiles.estimate import ESTIMATED
+from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree
 from flaskprof.profiles.flame.nodes import UNKNOWN, Nodes, application_only, nodes_of, pruned
 from flaskprof.profiles.model import CallTree, Function, Profile
 
@@ -57,7 +57,7 @@ class FlameTree:
 
 
 def flame_tree(
-    profile: Profile,
+    profile: Profile | EstimatedTree,
     *,
     of_application: bool = False,
     is_sampled: bool = False,
@@ -76,7 +76,7 @@ def flame_tree(
     return finished(pruned(nodes, max_nodes), truth_of(profile, is_sampled=is_sampled))
 
 
-def truth_of(profile: Profile, *, is_sampled: bool = False) -> Truth:
+def truth_of(profile: Profile | EstimatedTree, *, is_sampled: bool = False) -> Truth:
     """Return what the times of a profile's stacks are.
 
     A call tree that was estimated before it was written to a file says so in a frame.
