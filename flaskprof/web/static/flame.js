@@ -111,7 +111,7 @@
       if (isApp) url.searchParams.set("app", "1");
       const response = await fetch(url, { headers: { Accept: "application/json" } });
       const data = await response.json();
-      if (!response.ok) throw new Error(data.error ? data.error.message : response.statusText);
+      if (!response.ok) throw new Error(data.detail || data.title || response.statusText);
       return data;
     }
 
