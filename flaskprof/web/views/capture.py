@@ -35,6 +35,8 @@ class CaptureView:
     profile_url: str
     stacks_url: str
     record_url: str
+    tree_url: str
+    function_url: str
     total: Figure
     total_calls: Figure
     functions: Figure
@@ -93,6 +95,8 @@ def _table(visit: Visit, subject: Subject) -> Page:
         profile_url=subject.export("prof"),
         stacks_url=subject.export("pprof") if subject.has_stacks else "",
         record_url=visit.links.download_record(subject.ids[0]) if subject.record else "",
+        tree_url=subject.tree_data(app=""),
+        function_url=subject.page(view="sandwich", fn="KEY", app=""),
         total=seconds(graph.total_seconds),
         total_calls=count(graph.total_calls),
         functions=count(len(graph.functions)),
