@@ -7,8 +7,9 @@ query that makes no sense and lets the errors of the store and the profile reade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -23,7 +24,10 @@ __all__ = ["Download", "Page", "View", "Visit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request, as a view sees it. `now` is in Unix seconds."""
+    """One request, as a view sees it.
+
+    `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown.
+    """
 
     store: Store
     settings: Settings
@@ -32,6 +36,7 @@ class Visit:
     query: MultiDict[str, str]
     now: float
     origin: str
+    source_roots: Callable[[], Sequence[Path]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

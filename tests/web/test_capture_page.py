@@ -37,9 +37,8 @@ def test_the_page_says_what_is_known_of_the_capture(see, capture):
         f"Capture {capture.id}",
     ):
         assert part in text
-    assert page.links["Download .prof"] == f"/c/{capture.id}/export/prof"
-    assert page.links[".json"] == f"/c/{capture.id}.json"
-    assert ".pb.gz" not in page.links
+    assert page.links[".prof pstats, snakeviz and gprof2dot"] == f"/c/{capture.id}/export/prof"
+    assert page.links[".json what is known of it"] == f"/c/{capture.id}.json"
     assert page.values("datetime") == ["2027-01-15T07:59:00.000Z"]
 
 
@@ -147,11 +146,11 @@ def test_the_table_is_sorted_as_asked_and_turned_round(ask, capture, sort, key):
 def test_column_heads_sort_and_say_how_the_table_is_sorted(see, capture):
     page = see(f"/c/{capture.id}")
     assert page.values("aria-sort") == ["descending"]
-    assert page.links["Self"] == f"/c/{capture.id}?sort=self&order=asc"
-    assert page.links["Cumulative"] == f"/c/{capture.id}?sort=cumulative"
+    assert page.links["Self"] == f"/c/{capture.id}?view=table&sort=self&order=asc"
+    assert page.links["Cumulative"] == f"/c/{capture.id}?view=table&sort=cumulative"
     turned = see(page.links["Self"])
     assert turned.values("aria-sort") == ["ascending"]
-    assert turned.links["Self"] == f"/c/{capture.id}?sort=self&order=desc"
+    assert turned.links["Self"] == f"/c/{capture.id}?view=table&sort=self&order=desc"
     by_name = see(page.links["Function"])
     assert by_name.values("aria-sort") == ["ascending"]
     assert by_name.column("Function") == sorted(by_name.column("Function"))
@@ -163,8 +162,8 @@ def test_the_search_finds_functions_and_files_and_is_kept_by_every_link(see, ask
     rows = ask(f"/c/{capture.id}?search=json/decoder.py&rows=all")["table"]["rows"]
     assert {row["file"].rpartition("/")[2] for row in rows} == {"decoder.py"}
     page = see(f"/c/{capture.id}?search=json&sort=calls")
-    assert page.links["Cumulative"] == f"/c/{capture.id}?sort=cumulative&search=json"
-    assert page.links["Clear"] == f"/c/{capture.id}?sort=calls"
+    assert page.links["Cumulative"] == f"/c/{capture.id}?view=table&sort=cumulative&search=json"
+    assert page.links["Clear"] == f"/c/{capture.id}?view=table&sort=calls"
     assert ("input", "value", "json") in page.attributes
     assert "No function matches." in see(f"/c/{capture.id}?search=nothing+of+it").text
 
@@ -172,7 +171,18 @@ def test_the_search_finds_functions_and_files_and_is_kept_by_every_link(see, ask
 def test_the_form_keeps_order_and_length(see, capture):
     page = see(f"/c/{capture.id}?sort=calls&order=asc&rows=20")
     names = [v for tag, n, v in page.attributes if tag == "input" and n in ("name", "value")]
-    assert names == ["sort", "calls", "order", "asc", "rows", "20", "search", ""]
+    assert names == [
+        "view",
+        "table",
+        "sort",
+        "calls",
+        "order",
+        "asc",
+        "rows",
+        "20",
+        "search",
+        "",
+    ]
 
 
 def test_a_hundred_rows_are_shown_until_all_are_asked_for(see, ask, capture, stats):
@@ -181,7 +191,7 @@ def test_a_hundred_rows_are_shown_until_all_are_asked_for(see, ask, capture, sta
     assert len(page.body()) == 100
     assert f"100 of {total} functions" in page.text
     link = page.links[f"Show all {total} functions"]
-    assert link == f"/c/{capture.id}?sort=self&rows=all"
+    assert link == f"/c/{capture.id}?view=table&sort=self&rows=all"
     whole = see(link)
     assert len(whole.body()) == total
     assert f"Show all {total} functions" not in whole.links
@@ -217,12 +227,13 @@ def test_kinds_of_code_are_told_in_words(see, ask, capture):
     rows = ask(f"/c/{capture.id}?rows=all")["table"]["rows"]
     assert {row["kind"] for row in rows} == {
         "application",
+        "framework",
         "library",
         "standard library",
         "builtin",
     }
     page = see(f"/c/{capture.id}?search=flask/json&rows=all")
-    assert set(page.column("Kind")) == {"library"}
+    assert set(page.column("Kind")) == {"framework"}
     assert all(place.startswith("flask/json/") for place in page.column("Where"))
     ends = [title.partition("site-packages/")[2] for title in page.values("title")]
     assert [end for end in ends if end] == page.column("Where")
@@ -252,4 +263,7 @@ def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_pro
     assert "Recording ≈ 500 ms 25.0 % of wall" in text
     assert "Clock tsc" in text
     assert "Other requests meanwhile 3" in text
-    assert page.links[".pb.gz"] == f"/c/{record.id}/export/pprof"
+    assert (
+        page.links[".pb.gz go tool pprof, Pyroscope and Parca"]
+        == f"/c/{record.id}/export/pprof"
+    )
