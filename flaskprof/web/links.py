@@ -22,7 +22,8 @@ _READS = ("GET", "HEAD")
 
 _ADDRESSES = Map(
     [
-        Rule("/", endpoint="captures", methods=_READS),
+        Rule("/", endpoint="overview", methods=_READS),
+        Rule("/captures", endpoint="captures", methods=_READS),
         Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
         Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
         Rule("/c/<capture_id>/tree.json", endpoint="capture_tree", methods=_READS),
@@ -60,6 +61,10 @@ class Links:
         """Return the endpoint and its arguments; raises werkzeug's HTTP exceptions."""
         endpoint, arguments = self._adapter.match(path, method=method)
         return endpoint, arguments
+
+    def overview(self, **query: Any) -> str:
+        """The front page."""
+        return self._build("overview", query)
 
     def captures(self, **query: Any) -> str:
         """The list of captures."""

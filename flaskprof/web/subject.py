@@ -12,7 +12,7 @@ everything else is folded into its caller, with its time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from werkzeug.exceptions import BadRequest
 
 from flaskprof.errors import CaptureNotFound, ConfigError
 from flaskprof.formats.pprof import read_pprof
-from flaskprof.profiles.estimate import EstimatedTree, estimate
+from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
@@ -75,19 +75,16 @@ class Subject:
     @property
     def has_stacks(self) -> bool:
         """Whether the stacks themselves were recorded, and are still there."""
-        try:
-            return all(record.has_stacks for record in self.records) and bool(
-                self._files(".pb.gz")
-            )
-        except CaptureNotFound:
-            return False
+        return all(record.has_stacks for record in self.records)
 
     @property
     def truth(self) -> str:
         """How true the stacks are: "exact", "estimated" or "sampled"."""
         if self.graph.is_sampled or any(r.exactness == "sampled" for r in self.records):
             return "sampled"
-        return "exact" if self.has_stacks else "estimated"
+        # What was estimated before it was written to a file says so in a frame.
+        was_recorded = self.has_stacks and ESTIMATED not in self.graph.functions
+        return "exact" if was_recorded else "estimated"
 
     @property
     def graph(self) -> CallGraph:
@@ -236,13 +233,24 @@ def is_foreign(function: Function) -> bool:
 def _subject(visit: Visit, ids: Sequence[str]) -> Subject:
     subject = Subject(
         ids=tuple(ids),
-        records=tuple(visit.store.record(capture_id) for capture_id in ids),
+        records=tuple(_record(visit, capture_id) for capture_id in ids),
         is_application_only=visit.query.get("app", "") in ("1", "yes", "on"),
         visit=visit,
     )
     if len({record.exactness == "sampled" for record in subject.records}) > 1:
         raise BadRequest(_MIXED)
     return subject
+
+
+def _record(visit: Visit, capture_id: str) -> CaptureRecord:
+    """Return what is known of a capture; the file of its stacks alone may have been removed."""
+    record = visit.store.record(capture_id)
+    if record.has_stacks:
+        try:
+            visit.store.read(capture_id, ".pb.gz")
+        except CaptureNotFound:
+            return replace(record, has_stacks=False)
+    return record
 
 
 _MIXED = "sampled captures and exact ones cannot be added up: choose those of one kind"
