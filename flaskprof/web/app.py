@@ -20,13 +20,14 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
+from flaskprof.metrics.totals import Totals
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
-from flaskprof.web.visit import Download, Page, Visit
+from flaskprof.web.visit import Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -56,15 +57,22 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 class Viewer:
     """Shows the captures of `store`, as HTML or JSON as the client asks.
 
-    Only GET and HEAD are answered. `clock` gives Unix seconds.
+    Only GET and HEAD are answered. `clock` gives Unix seconds. `totals` returns what the
+    metrics have counted, where there are any.
     """
 
     def __init__(
-        self, store: Store, *, settings: Settings, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        *,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        totals: Callable[[], Totals] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
+        self._totals = totals
         self._profiles = ParsedProfiles()
 
     def __call__(
@@ -88,6 +96,8 @@ class Viewer:
             answer = VIEWS[endpoint](self._visit(request, links), **arguments)
             if isinstance(answer, Download):
                 return _download(answer)
+            if isinstance(answer, Redirect):
+                return Response(status=303, headers={**_SECURITY, "Location": answer.url})
             return _page(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
@@ -101,6 +111,7 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
+            totals=self._totals,
             origin=f"{request.scheme}://{request.host}",
         )
 

@@ -1,8 +1,9 @@
 """What a view is given and what it returns.
 
 A view takes a `Visit` and the arguments of its address. It returns a `Page`, which is
-printed as HTML or as JSON, or a `Download`. It raises werkzeug's HTTP exceptions for a
-query that makes no sense and lets the errors of the store and the profile reader pass.
+printed as HTML or as JSON, a `Download` or a `Redirect`. It raises werkzeug's HTTP
+exceptions for a query that makes no sense and lets the errors of the store and the profile
+reader pass.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from flaskprof.config import Settings
+from flaskprof.metrics.totals import Totals
 from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 
-__all__ = ["Download", "Page", "View", "Visit"]
+__all__ = ["Download", "Page", "Redirect", "View", "Visit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request, as a view sees it. `now` is in Unix seconds."""
+    """One request, as a view sees it. `now` is in Unix seconds.
+
+    `totals` returns what the metrics have counted, where there are any.
+    """
 
     store: Store
     settings: Settings
@@ -32,6 +37,7 @@ class Visit:
     query: MultiDict[str, str]
     now: float
     origin: str
+    totals: Callable[[], Totals] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +60,11 @@ class Download:
     mimetype: str
 
 
-View = Callable[..., Page | Download]
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another address, an absolute path, that shows what was asked for."""
+
+    url: str
+
+
+View = Callable[..., Page | Download | Redirect]
