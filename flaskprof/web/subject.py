@@ -12,13 +12,13 @@ everything else is folded into its caller, with its time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from werkzeug.exceptions import BadRequest
 
-from flaskprof.errors import ConfigError
+from flaskprof.errors import CaptureNotFound, ConfigError
 from flaskprof.formats.pprof import read_pprof
 from flaskprof.profiles.estimate import EstimatedTree, estimate
 from flaskprof.profiles.fold import folded
@@ -192,13 +192,24 @@ def is_foreign(function: Function) -> bool:
 def _subject(visit: Visit, ids: Sequence[str]) -> Subject:
     subject = Subject(
         ids=tuple(ids),
-        records=tuple(visit.store.record(capture_id) for capture_id in ids),
+        records=tuple(_record(visit, capture_id) for capture_id in ids),
         is_application_only=visit.query.get("app", "") in ("1", "yes", "on"),
         visit=visit,
     )
     if len({record.exactness == "sampled" for record in subject.records}) > 1:
         raise BadRequest(_MIXED)
     return subject
+
+
+def _record(visit: Visit, capture_id: str) -> CaptureRecord:
+    """Return what is known of a capture; the file of its stacks alone may have been removed."""
+    record = visit.store.record(capture_id)
+    if record.has_stacks:
+        try:
+            visit.store.read(capture_id, ".pb.gz")
+        except CaptureNotFound:
+            return replace(record, has_stacks=False)
+    return record
 
 
 _MIXED = "sampled captures and exact ones cannot be added up: choose those of one kind"

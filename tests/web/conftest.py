@@ -255,7 +255,8 @@ def ask(client):
     def ask(path, status=200):
         response = client.get(path, headers={"Accept": "application/json"})
         assert response.status_code == status, response.text
-        assert response.mimetype == "application/json"
+        is_problem = status >= 400
+        assert response.mimetype == f"application/{'problem+' if is_problem else ''}json"
         return response.json
 
     return ask

@@ -3,11 +3,14 @@
 import io
 import marshal
 import pstats
+from array import array
 
 import pytest
 from werkzeug.test import Client
 
 from flaskprof.config import Settings
+from flaskprof.formats import FORMATS
+from flaskprof.profiles.model import CallTree
 from flaskprof.web.app import Viewer
 
 
@@ -246,6 +249,9 @@ def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_pro
         clock="tsc",
         overlaps=3,
         has_stacks=True,
+    )
+    store.files[record.id, ".pb.gz"] = FORMATS["pprof"].write(
+        CallTree((), *(array("q"),) * 4), record
     )
     page = see(f"/c/{record.id}")
     text = " ".join(page.text.split())

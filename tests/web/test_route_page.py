@@ -93,8 +93,8 @@ def test_a_mark_of_the_histogram_leads_to_its_capture(see, orders):
 
 
 def test_a_route_without_captures_is_not_found(ask, orders):
-    assert ask("/r/?route=/nothing&method=GET", status=404)["error"]["status"] == 404
-    assert ask("/r/", status=404)["error"]["status"] == 404
+    assert ask("/r/?route=/nothing&method=GET", status=404)["status"] == 404
+    assert ask("/r/", status=404)["status"] == 404
 
 
 def test_one_capture_is_enough(see, store, capture):
