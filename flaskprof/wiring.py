@@ -9,7 +9,8 @@ from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
 from flaskprof.config import Settings
 from flaskprof.metrics.exposition import metrics_app
-from flaskprof.metrics.totals import Totals
+from flaskprof.metrics.live import Live
+from flaskprof.metrics.ring import recent_directory
 from flaskprof.middleware import Middleware
 from flaskprof.routes import RouteNamer
 from flaskprof.web.app import Viewer
@@ -41,7 +42,7 @@ def wire(
             recorder.store,
             settings=settings,
             is_development=is_development,
-            totals=lambda: _totals_of(recorder),
+            live=_live_of(recorder),
         ),
         prefix=settings.prefix,
         metrics=_metrics_of(recorder),
@@ -53,9 +54,13 @@ def wire(
     return Middleware(app, recorder=recorder, pages=pages, rules=rules, name_route=name_route)
 
 
-def _totals_of(recorder: Recorder) -> Totals:
-    # As below.
-    return recorder.metrics.collector.totals()
+def _live_of(recorder: Recorder) -> Live:
+    # Metrics and flights are others after a fork, so they are looked up each time.
+    return Live(
+        reading=lambda: recorder.metrics.collector.reading(),  # noqa: PLW0108  as said
+        workers=lambda: recorder.in_flight.workers(),  # noqa: PLW0108  as said
+        recent=recent_directory(recorder.directory),
+    )
 
 
 def _metrics_of(recorder: Recorder) -> WSGIApplication:

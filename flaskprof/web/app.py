@@ -22,7 +22,7 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
-from flaskprof.metrics.totals import Totals
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
@@ -65,7 +65,8 @@ class Viewer:
 
     Only GET and HEAD are answered. `is_development` says whether source may be shown where
     the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
-    `totals` returns what the metrics have counted, where there are any.
+    `live` tells what the processes do whose captures these are; without it the front page
+    is the list of captures.
     """
 
     def __init__(
@@ -75,13 +76,13 @@ class Viewer:
         settings: Settings,
         is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
-        totals: Callable[[], Totals] | None = None,
+        live: Live | None = None,
     ) -> None:
         self._is_development = is_development or (lambda: settings.dev)
+        self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._totals = totals
         self._profiles = ParsedProfiles()
 
     def __call__(
@@ -116,7 +117,7 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
-            totals=self._totals,
+            live=self._live,
             origin=f"{request.scheme}://{request.host}",
             source_roots=self._source_roots,
         )
