@@ -472,6 +472,12 @@ class Settings:
         "What returns the value of the label for a request: it is called with the WSGI "
         "environ when the response starts, in Flask within the request's context.",
     )
+    sqlalchemy: bool = _setting(
+        _BOOLEAN,
+        True,
+        "Whether the queries of SQLAlchemy are counted and timed, in an application that uses "
+        "it, and listed without their values for a captured request.",
+    )
     service_name: str = _setting(
         _TEXT,
         "",

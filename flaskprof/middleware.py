@@ -31,6 +31,9 @@ from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
 from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
+from flaskprof.queries.log import QueryLog
+from flaskprof.queries.log import begin as begin_queries
+from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -124,6 +127,8 @@ class Middleware:
                 environ, start_response, recorder, self._name_route, ask
             )
         environ[EXCHANGE] = exchange
+        if recorder.watches_queries:
+            exchange.watch_queries()
         exchange.begin(entered)
         return exchange
 
@@ -151,6 +156,7 @@ class Exchange:
         "is_counted",
         "is_ended",
         "method",
+        "queries",
         "recording",
     )
 
@@ -165,6 +171,7 @@ class Exchange:
         self.exception: type[BaseException] | None = None
         self.is_counted = True
         self.recording: Recording | None = None
+        self.queries: QueryLog | None = None
         self._environ = environ
         self._server_start_response = start_response
         self._recorder = recorder
@@ -192,6 +199,12 @@ class Exchange:
         self._started = started = perf_counter_ns()
         self._begin_ns = started - entered
         self._stream = Stream(started) if metrics.measures_stream else None
+
+    def watch_queries(self) -> None:
+        """Count the queries of the request from here on, and keep those of a captured one."""
+        self.queries = begin_queries()
+        if self.recording is not None:
+            self.queries.keep_statements()
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
@@ -267,6 +280,8 @@ class Exchange:
             ended = perf_counter_ns()
             metrics = self._metrics
             self._release()
+            if self.queries is not None:
+                self.queries.end()
             metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
@@ -374,6 +389,8 @@ class CapturedExchange(Exchange):
         if recording is None:
             return code(*arguments)
         try:
+            if self.queries is not None:
+                resume_queries(self.queries)
             recording.on()
         except Exception:  # noqa: BLE001  the application runs all the same
             _failed(self._recorder, "recording")
@@ -452,7 +469,7 @@ class CapturedExchange(Exchange):
             overlaps=self._overlap.others if self._overlap else None,
             notes=self._notes_on(engine),
         )
-        self._recorder.store_later(record, recording)
+        self._recorder.store_later(record, recording, self.queries)
         return self._id
 
     def _notes_on(self, engine: Engine) -> tuple[str, ...]:

@@ -9,13 +9,16 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from flaskprof.errors import StoreError
+from flaskprof.queries.groups import QueryGroup
 
 __all__ = ["RECORD_VERSION", "CaptureRecord"]
 
 RECORD_VERSION = 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,9 @@ class CaptureRecord:
     `events` are the calls and returns that were recorded, `clock` is what time was measured
     with. `overlaps` counts the other requests that ran in the process meanwhile. `notes`
     are sentences that limit what the profile shows.
+
+    `query_count` and `query_seconds` are of the database, None where queries were not watched;
+    `queries` are the ones that took longest or were repeated, without any value.
     """
 
     id: str
@@ -58,6 +64,9 @@ class CaptureRecord:
     python_call_ns: float | None = None
     builtin_call_ns: float | None = None
     overlaps: int | None = None
+    query_count: int | None = None
+    query_seconds: float | None = None
+    queries: tuple[QueryGroup, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -86,13 +95,7 @@ class CaptureRecord:
                     f"capture metadata of version {version}: this flaskprof reads version "
                     f"{RECORD_VERSION}; read it with the flaskprof that wrote it"
                 )
-            return cls(
-                **{
-                    field.name: _CHECKS[str(field.type)](data[field.name])
-                    for field in fields(cls)
-                    if field.name in data or field.default is MISSING
-                }
-            )
+            return _checked(cls, data)
         except _UNREADABLE as error:
             raise StoreError(f"capture metadata cannot be read: {error!r}") from error
 
@@ -107,6 +110,23 @@ def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError("a list of texts is expected")
     return tuple(_text(item) for item in value)
+
+
+def _queries(value: Any) -> tuple[QueryGroup, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list of queries is expected")
+    return tuple(_checked(QueryGroup, item) for item in value)
+
+
+def _checked(kind: type[T], data: Any) -> T:
+    """Return the dataclass of this kind that `data` holds the fields of."""
+    return kind(
+        **{
+            field.name: _CHECKS[str(field.type)](data[field.name])
+            for field in fields(kind)  # type: ignore[arg-type]  # only dataclasses come here
+            if field.name in data or field.default is MISSING
+        }
+    )
 
 
 def _truth(value: Any) -> bool:
@@ -146,6 +166,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "float": _number,
     "float | None": _optional(_number),
+    "int": _whole,
     "int | None": _optional(_whole),
     "tuple[str, ...]": _texts,
+    "tuple[QueryGroup, ...]": _queries,
 }

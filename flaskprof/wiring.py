@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
 from flaskprof.config import Settings
+from flaskprof.integrations import sqlalchemy
 from flaskprof.metrics.exposition import metrics_app
 from flaskprof.middleware import Middleware
 from flaskprof.routes import RouteNamer
@@ -34,6 +35,8 @@ def wire(
     application's own rules, asked once, after they are all there.
     """
     recorder = recorder_for(settings)
+    if settings.sqlalchemy:
+        recorder.watch_queries = sqlalchemy.watch
     rules = AccessRules(settings.secrets, is_development)
     pages = OwnPages(
         viewer=Viewer(recorder.store, settings=settings),
