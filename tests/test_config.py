@@ -87,6 +87,7 @@ RIGHT = [
     ("capture_burst", 3.0, 3),
     ("engine", "Python", "python"),
     ("clock", "monotonic", "monotonic"),
+    ("sqlalchemy", "0", False),
     ("buckets", "0.1, 0.5, 1", (0.1, 0.5, 1.0)),
     ("buckets", [1, 2.5], (1.0, 2.5)),
     ("max_series", "2000", 2000),
@@ -110,6 +111,7 @@ RIGHT = [
 WRONG = [
     ("enabled", "maybe", "one of 1, 0, true, false, yes, no, on, off"),
     ("enabled", 2, "one of 1, 0"),
+    ("sqlalchemy", "never", "one of 1, 0"),
     ("dev", [], "one of 1, 0"),
     ("dir", "", "a path"),
     ("dir", 3, "a path"),

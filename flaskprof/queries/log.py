@@ -45,8 +45,10 @@ class QueryLog:
         self.keeps_statements = True
 
     def end(self) -> None:
-        """Note no more statements: whoever still holds the context is of no request."""
+        """Be the current one no longer; whoever still holds the context notes no statements."""
         self.keeps_statements = False
+        if _current.get() is self:
+            _current.set(None)
 
     def note(
         self, statement: str, dialect: str, spent_ns: int, frame: FrameType, *, failed: bool

@@ -61,6 +61,8 @@ def without_values(statement: str, dialect: str = "") -> str:
     """
     text = "".join(_tokens(statement[:_LONGEST_TEXT], is_mysql=dialect in _MYSQL)).strip()
     text = _ROWS.sub("", _LIST.sub("(?)", text))
+    if len(statement) > _LONGEST_TEXT:
+        text = text.rstrip(" ,(?") + _ELLIPSIS
     return text if len(text) <= _LONGEST_RESULT else text[:_LONGEST_RESULT] + _ELLIPSIS
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import rows
 from flaskprof.web.figures import Figure, count, seconds
+from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
     FunctionRow,
     Summary,
@@ -47,6 +48,7 @@ class CaptureView:
     all_url: str
     restrictions: Sequence[str]
     restrict_url: str
+    queries: QueriesView | None
 
 
 def capture(visit: Visit, capture_id: str) -> Page:
@@ -90,6 +92,7 @@ def capture(visit: Visit, capture_id: str) -> Page:
         all_url=here(rows="all"),
         restrictions=[str(item) for item in restrictions] if state.is_restricted else [],
         restrict_url=here(restricted="no" if state.is_restricted else ""),
+        queries=queries_view(record),
     )
 
     def data() -> Mapping[str, Any]:
