@@ -360,6 +360,13 @@ class Settings:
         "Who may read the metrics: open to requests that did not come through a proxy, only "
         "with a token, or off.",
     )
+    access: Callable[[str, dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "Who may beside those whom development and tokens allow: it is called with what is "
+        "wanted, ask (for a capture), look (at pages) or change (what is kept), and with the "
+        "WSGI environ, in Flask within the request's context, and answers true or false.",
+    )
     secret: tuple[str, ...] = _setting(
         _SECRETS,
         (),

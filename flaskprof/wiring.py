@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
@@ -28,16 +28,18 @@ def wire(
     name_route: RouteNamer,
     is_development: Callable[[], bool],
     host_paths: Callable[[], Iterable[str]] = tuple,
+    decide: Callable[[str, dict[str, Any]], object] | None = None,
 ) -> Middleware:
     """Return the middleware around `app`, with viewer and metrics of its data directory.
 
     `is_development` is asked at each request; `host_paths` are the static parts of the
-    application's own rules, asked once, after they are all there.
+    application's own rules, asked once, after they are all there. `decide` is the setting
+    `access`, with what it needs around it.
     """
     recorder = recorder_for(settings)
     if settings.sqlalchemy:
         recorder.watch_queries = sqlalchemy.watch
-    rules = AccessRules(settings.secrets, is_development)
+    rules = AccessRules(settings.secrets, is_development, decide or settings.access)
     pages = OwnPages(
         viewer=Viewer(recorder.store, settings=settings),
         prefix=settings.prefix,

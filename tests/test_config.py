@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os.path
 from pathlib import Path
 
@@ -95,6 +96,8 @@ RIGHT = [
     ("measure", [], ()),
     ("label", "", ""),
     ("label_values", "gold, silver", ("gold", "silver")),
+    ("access", operator.eq, operator.eq),
+    ("access", "operator:eq", operator.eq),
     ("label_from", str.upper, str.upper),
     ("label_from", "os.path:basename", os.path.basename),
     ("label_from", "", None),
@@ -127,6 +130,8 @@ WRONG = [
     ("prefix", "/.", "an absolute URL path"),
     ("metrics_path", 3, "an absolute URL path"),
     ("metrics", "yes", "one of open, token, off"),
+    ("access", "shop.users:no_such", "a function, or where to import it from"),
+    ("access", 7, "a function"),
     ("metrics", True, "one of open, token, off"),
     ("secret_file", 3, "a path, or nothing"),
     ("url", "profiles.example.com", "an http or https URL, or nothing"),
