@@ -22,6 +22,7 @@ from flaskprof.web.panels.sandwich import sandwich
 from flaskprof.web.panels.source import source
 from flaskprof.web.panels.table import STATE, table
 from flaskprof.web.panels.tree import tree
+from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
     FunctionRow,
     KindShare,
@@ -83,6 +84,7 @@ class CaptureView:
     selected_urls: Mapping[str, str]
     panel_template: str
     panel: Any
+    queries: QueriesView | None
 
 
 # The views in the order of their tabs: name, text, what it is for, and what makes it.
@@ -162,6 +164,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         selected_urls=_selected_urls(subject, name, selected),
         panel_template=panel.template,
         panel=panel.view,
+        queries=queries_view(record),
     )  # fmt: skip
     return Page("capture.html", page, data)
 
