@@ -60,6 +60,7 @@ dashboards: $(VENV)/.installed-test  ## write anew the dashboards, and their man
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/metrics.py
 
 wheel: $(VENV)/.installed-test  ## build sdist and wheel into dist/
 	$(BIN)/python -m build
