@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import re
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +16,7 @@ import yaml
 from expressions import DASHBOARDS, RULES, chosen, of_dashboard, rules_of
 
 from needs import needs_program
-from servers import get, serve, until
+from servers import get, serve, sidecar, until
 
 WINDOW = "8s"
 DURATION = "http_server_request_duration_seconds"
@@ -33,28 +29,6 @@ def ask_json(port, path, **query):
 def value_of(port, expression):
     (sample,) = ask_json(port, "/api/v1/query", query=expression)["data"]["result"]
     return float(sample["value"][1])
-
-
-@contextmanager
-def sidecar(directory, **environ):
-    """Run the sidecar over a directory; yields its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flaskprof", "serve", "--bind", "127.0.0.1:0"],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "FLASKPROF_DIR": str(directory),
-            **environ,
-        },
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        start = json.loads(process.stderr.readline())
-        yield int(re.search(r":(\d+)/", start["viewer"])[1])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
 
 
 @contextmanager
@@ -160,7 +134,7 @@ def test_every_panel_and_rule_has_data_and_exemplars_open_in_the_viewer(tmp_path
         # Alone, the worker looks after the directory itself, and that fails.
         failed = b'flaskprof_failures_total{place="upkeep"}'
         until(lambda: failed in get(app.port, "/metrics").body, "a failure")
-        viewer = running.enter_context(sidecar(data))
+        viewer = running.enter_context(sidecar(data)).port
         port = running.enter_context(prometheus(tmp_path, viewer))
         with load:
             assert without_data(port) == []
