@@ -38,6 +38,7 @@ def test_no_cell_and_no_exemplar_is_ever_read_half_written(tmp_path):
                 assert int(exemplar.profile_id, 16) == exemplar.value_ns
                 assert int(exemplar.trace_id, 16) == exemplar.value_ns
                 read_exemplars += 1
+    print(f"{read_cells} cells and {read_exemplars} exemplars read, {changes} rows had changed")
     # It was written to all the while.
     assert changes > CELLS / 1000
     assert read_exemplars > 0
