@@ -89,12 +89,18 @@ def serve(server, directory, *options, app="served:app", **environ):
 
 
 @contextmanager
-def sidecar(directory, **environ):
-    """Run ``flaskprof serve`` over a data directory; yields its port and process."""
+def sidecar(directory, *before, **environ):
+    """Run ``flaskprof serve`` over a data directory, behind the words `before` if there are any.
+
+    Yields its port and process.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("FLASKPROF_")
+    }
     process = subprocess.Popen(
-        [sys.executable, "-m", "flaskprof", "serve", "--bind", "127.0.0.1:0"],
+        [*before, sys.executable, "-m", "flaskprof", "serve", "--bind", "127.0.0.1:0"],
         env={
-            **os.environ,
+            **inherited,
             "PYTHONPATH": os.pathsep.join(sys.path),
             "FLASKPROF_DIR": str(directory),
             **environ,
