@@ -90,9 +90,9 @@ def serve(server, directory, *options, app="served:app", **environ):
 
 @contextmanager
 def sidecar(directory, *before, **environ):
-    """Run ``flaskprof serve`` over a data directory, behind the words `before` if there are any.
+    """Run ``flaskprof serve`` over a data directory; yields its port and process.
 
-    Yields its port and process.
+    `before` is a program with its arguments that is to run it.
     """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("FLASKPROF_")
@@ -115,7 +115,12 @@ def sidecar(directory, *before, **environ):
         yield SimpleNamespace(process=process, port=port)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE_SECONDS)
+        try:
+            process.communicate(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
 
 
 def get(port, path, method="GET", **headers):
