@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from flaskprof.formats import FORMATS
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
-from flaskprof.web.figures import Figure, count, seconds
+from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
 from flaskprof.web.panels.sandwich import sandwich
 from flaskprof.web.panels.source import source
@@ -155,7 +155,9 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
             Export(row.suffix, row.summary, subject.export(key)) for key, row in FORMATS.items()
         ],
         record_url=subject.visit.links.download_record(record.id) if subject.record else "",
-        speedscope_url="",
+        speedscope_url=subject.visit.links.speedscope(
+            subject.export("speedscope"), visible(subject.title)
+        ),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
         panel_template=panel.template,
