@@ -98,7 +98,7 @@ def test_a_row_shows_calls_times_per_call_and_shares(see, store):
         ("app.py", 7, "walk"): (2, 10, 0.75, 0.75, {above: (2, 2, 0.75, 0.75)}),
     }
     record = store.add(marshal.dumps(functions))
-    page = see(f"/c/{record.id}")
+    page = see(f"/c/{record.id}?view=table")
     assert [
         page.column(name)
         for name in (
@@ -147,7 +147,7 @@ def test_the_table_is_sorted_as_asked_and_turned_round(ask, capture, sort, key):
 
 
 def test_column_heads_sort_and_say_how_the_table_is_sorted(see, capture):
-    page = see(f"/c/{capture.id}")
+    page = see(f"/c/{capture.id}?view=table")
     assert page.values("aria-sort") == ["descending"]
     assert page.links["Self"] == f"/c/{capture.id}?view=table&sort=self&order=asc"
     assert page.links["Cumulative"] == f"/c/{capture.id}?view=table&sort=cumulative"
@@ -189,7 +189,7 @@ def test_the_form_keeps_order_and_length(see, capture):
 
 
 def test_a_hundred_rows_are_shown_until_all_are_asked_for(see, ask, capture, stats):
-    page = see(f"/c/{capture.id}")
+    page = see(f"/c/{capture.id}?view=table")
     total = len(stats.stats)
     assert len(page.body()) == 100
     assert f"100 of {total} functions" in page.text
@@ -217,7 +217,7 @@ def test_order_and_restrictions_of_the_settings_hold_until_they_are_lifted(
         stats.stats[function][1] for function in expected
     )
     assert table["sort_by"] == ["calls", "name"]
-    text = client.get(f"/c/{capture.id}").text
+    text = client.get(f"/c/{capture.id}?view=table").text
     assert "The settings restrict this table to" in text
     lifted = client.get(f"/c/{capture.id}?restricted=no", headers=accept).json["table"]
     assert lifted["matching"] == len(stats.stats)
@@ -244,12 +244,12 @@ def test_kinds_of_code_are_told_in_words(see, ask, capture):
 
 def test_a_profile_without_functions_is_a_page_too(see, store):
     record = store.add(marshal.dumps({}))
-    assert "No function matches." in see(f"/c/{record.id}").text
+    assert "No function matches." in see(f"/c/{record.id}?view=table").text
 
 
 def test_a_profile_without_time_is_a_page_too(see, store):
     record = store.add(marshal.dumps({("a.py", 1, "f"): (0, 0, 0.0, 0.0, {})}))
-    assert see(f"/c/{record.id}").column("Self") == ["0 s 0.0 %"]
+    assert see(f"/c/{record.id}?view=table").column("Self") == ["0 s 0.0 %"]
 
 
 def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_prof):
