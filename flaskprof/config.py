@@ -360,6 +360,13 @@ class Settings:
         "Who may read the metrics: open to requests that did not come through a proxy, only "
         "with a token, or off.",
     )
+    access: Callable[[str, dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "Who may beside those whom development and tokens allow: it is called with what is "
+        "wanted, ask (for a capture), look (at pages) or change (what is kept), and with the "
+        "WSGI environ, in Flask within the request's context, and answers true or false.",
+    )
     secret: tuple[str, ...] = _setting(
         _SECRETS,
         (),
@@ -472,6 +479,12 @@ class Settings:
         "What returns the value of the label for a request: it is called with the WSGI "
         "environ when the response starts, in Flask within the request's context.",
     )
+    sqlalchemy: bool = _setting(
+        _BOOLEAN,
+        True,
+        "Whether the queries of SQLAlchemy are counted and timed, in an application that uses "
+        "it, and listed without their values for a captured request.",
+    )
     service_name: str = _setting(
         _TEXT,
         "",
@@ -491,6 +504,13 @@ class Settings:
         (),
         "The rows of a profile's table, as pstats restricts them: a count, a share of the "
         "rows, or a regular expression, one applied after the other.",
+    )
+    source: tuple[str, ...] = _setting(
+        _TEXTS,
+        ("auto",),
+        "The folders whose Python source the viewer may show beside a profile's times. auto "
+        "is, in development, the working directory and what Python has installed, and "
+        "nothing elsewhere; off is nothing anywhere.",
     )
 
     @classmethod

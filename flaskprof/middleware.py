@@ -32,6 +32,9 @@ from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
 from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
+from flaskprof.queries.log import QueryLog
+from flaskprof.queries.log import begin as begin_queries
+from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -125,6 +128,8 @@ class Middleware:
                 environ, start_response, recorder, self._name_route, ask
             )
         environ[EXCHANGE] = exchange
+        if recorder.watches_queries:
+            exchange.watch_queries()
         exchange.begin(entered)
         return exchange
 
@@ -154,6 +159,7 @@ class Exchange:
         "is_counted",
         "is_ended",
         "method",
+        "queries",
         "recording",
     )
 
@@ -168,6 +174,7 @@ class Exchange:
         self.exception: type[BaseException] | None = None
         self.is_counted = True
         self.recording: Recording | None = None
+        self.queries: QueryLog | None = None
         self._environ = environ
         self._server_start_response = start_response
         self._recorder = recorder
@@ -203,6 +210,12 @@ class Exchange:
         self._flights[id(flight)] = flight
         if self._recorder.in_flight.is_parked:
             self._recorder.wake_watcher()
+
+    def watch_queries(self) -> None:
+        """Count the queries of the request from here on, and keep those of a captured one."""
+        self.queries = begin_queries()
+        if self.recording is not None:
+            self.queries.keep_statements()
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
@@ -282,6 +295,8 @@ class Exchange:
             self._flights.pop(id(self._flight), None)
             metrics = self._metrics
             self._release()
+            if self.queries is not None:
+                self.queries.end()
             metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
@@ -389,6 +404,8 @@ class CapturedExchange(Exchange):
         if recording is None:
             return code(*arguments)
         try:
+            if self.queries is not None:
+                resume_queries(self.queries)
             recording.on()
         except Exception:  # noqa: BLE001  the application runs all the same
             _failed(self._recorder, "recording")
@@ -467,7 +484,7 @@ class CapturedExchange(Exchange):
             overlaps=self._overlap.others if self._overlap else None,
             notes=self._notes_on(engine),
         )
-        self._recorder.store_later(record, recording)
+        self._recorder.store_later(record, recording, self.queries)
         return self._id
 
     def _notes_on(self, engine: Engine) -> tuple[str, ...]:

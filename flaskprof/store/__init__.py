@@ -75,6 +75,9 @@ class Store(Protocol):
         """Return how many of the captures that match are in each bin of `store.spread`."""
         ...
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Return the last capture of the same route and method that began before `record`."""
+
     def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:
         """Return ID and seconds of some captures by method and route.
 
