@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add
 from typing import TypeAlias
@@ -28,17 +28,23 @@ Labels: TypeAlias = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is served beside the sums: who serves, and what lies in the data directory."""
+    """What is served beside the sums: who serves, and what lies in the data directory.
+
+    `failures` are those of a process without cells of its own, by place.
+    """
 
     role: str
     is_in_memory: bool = False
     usage: tuple[int, int] | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 def families(reading: Reading, surroundings: Surroundings) -> Iterator[Family]:
     """Yield a family for each row of the table."""
     totals = reading.totals
     plain = _counters(totals)
+    for place, number in surroundings.failures.items():
+        plain.setdefault(table.FAILURES.name, []).append(((place,), number))
     routes = _by_route(totals.requests.values())
     single = {
         table.LIVE_WORKERS: reading.alive,
