@@ -36,7 +36,7 @@ def wire(
     recorder = recorder_for(settings)
     rules = AccessRules(settings.secrets, is_development)
     pages = OwnPages(
-        viewer=Viewer(recorder.store, settings=settings),
+        viewer=Viewer(recorder.store, settings=settings, is_development=is_development),
         prefix=settings.prefix,
         metrics=_metrics_of(recorder),
         metrics_path=settings.metrics_path,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers
@@ -26,6 +27,7 @@ from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
+from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Visit
@@ -60,12 +62,19 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 class Viewer:
     """Shows the captures of `store`, as HTML or JSON as the client asks.
 
-    Only GET and HEAD are answered. `clock` gives Unix seconds.
+    Only GET and HEAD are answered. `is_development` says whether source may be shown where
+    the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
     """
 
     def __init__(
-        self, store: Store, *, settings: Settings, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        *,
+        settings: Settings,
+        is_development: Callable[[], bool] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._is_development = is_development or (lambda: settings.dev)
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -108,7 +117,11 @@ class Viewer:
             query=request.args,
             now=self._clock(),
             origin=f"{request.scheme}://{request.host}",
+            source_roots=self._source_roots,
         )
+
+    def _source_roots(self) -> Sequence[Path]:
+        return roots_of(self._settings.source, is_development=self._is_development())
 
     def _explain(
         self, error: Exception, links: Links, capture_id: str

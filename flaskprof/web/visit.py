@@ -8,8 +8,9 @@ reader pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -24,7 +25,10 @@ __all__ = ["Data", "Download", "Page", "View", "Visit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request, as a view sees it. `now` is in Unix seconds."""
+    """One request, as a view sees it.
+
+    `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown.
+    """
 
     store: Store
     settings: Settings
@@ -33,6 +37,7 @@ class Visit:
     query: MultiDict[str, str]
     now: float
     origin: str
+    source_roots: Callable[[], Sequence[Path]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
