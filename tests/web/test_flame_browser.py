@@ -15,6 +15,7 @@ from flaskprof.profiles.flame import difference
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
+from flaskprof.web.exports import EXPORTS
 from flaskprof.web.flame_data import flame_json
 from flaskprof.web.links import function_key
 
@@ -244,6 +245,7 @@ def test_the_keyboard_does_everything(show, exact):
     press("Home")
     press("ArrowUp")
     assert box(page)[0] == "serve"
+    press("Enter")
     press("a")
     page.wait_for_selector(".flame-box :text('Self, with other code')")
     assert "app=1" in page.url
@@ -298,5 +300,29 @@ def test_what_cannot_be_loaded_is_said(show, exact):
     page.route(
         "**/tree.json*", lambda route: route.fulfill(status=503, body='{"detail": "Gone."}')
     )
-    page.click("[data-do=app]")
+    page.reload()
     page.wait_for_selector(".flame-message:has-text('could not be loaded: Gone.')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_exported_works_from_disk(browser, estimated, tmp_path, scheme):  # noqa: F811
+    graph = call_graph(shop())
+    for name in ("svg", "html"):
+        (tmp_path / f"order.{name}").write_bytes(EXPORTS[name].write(graph, estimated))
+    context = browser.new_context(viewport=SIZES["desk"], color_scheme=scheme, offline=True)
+    page = context.new_page()
+    found = faults(page)
+    page.goto(f"file://{tmp_path}/order.svg")
+    page.screenshot(path=SHOTS / f"flame-export-svg-{scheme}.png")
+    page.goto(f"file://{tmp_path}/order.html")
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    page.screenshot(path=SHOTS / f"flame-export-html-{scheme}.png")
+    click(page, 0.2, 3)
+    page.fill(".flame-search input", "load")
+    page.wait_for_url("**#*search=load*")
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.wait_for_selector(".flame-box :text('Self, with other code')")
+    assert "app=1" in page.url
+    assert found == []
+    context.close()

@@ -18,6 +18,9 @@ class FlameView {
       "said", "tip"]) this.part[name] = this.root.querySelector(`.flame-${name}`);
     this.field = this.root.querySelector("[name=search]");
     this.colouring = this.root.querySelector("[name=colour]");
+    // Where the whole page can be folded, its own switch is the one.
+    this.pageSwitch = document.querySelector("a.switch");
+    this.root.querySelector("[data-do=app]").hidden = this.pageSwitch !== null;
     this.trees = {};
     this.hover = -1;
     this.listen();
@@ -51,6 +54,7 @@ class FlameView {
     this.glide = null;
     this.view = left >= 0 && right > left && right <= tree.whole
       ? { left, right } : this.extent(this.zoomed);
+    this.link();
     this.search();
     this.arrange();
     this.reveal(this.focus);
@@ -71,7 +75,21 @@ class FlameView {
     } catch {
       return; // some browsers refuse it for files, or when it is done too often
     }
+    this.link();
     tell("flaskprof:state", { ...this.state });
+  }
+
+  // Let the other views of the page and its switch keep the state.
+  link() {
+    for (const link of document.querySelectorAll(".tabs a, a.switch")) {
+      const url = new URL(link.href);
+      for (const name of STATE) {
+        if (name === "app") continue;
+        if (this.state[name]) url.searchParams.set(name, this.state[name]);
+        else url.searchParams.delete(name);
+      }
+      link.href = url;
+    }
   }
 
   async load() {
@@ -412,7 +430,7 @@ class FlameView {
     const room = to - from;
     let colour = this.fills[number];
     if (!node || isRest) colour = colours.tiny;
-    else if (tree.isDifference) colour = this.change(node);
+    else if (tree.isDifference) colour = this.changeColour(node);
     this.fill(colour, from, y, room, ROW - 1, isFaint ? this.faint : 1);
     if (room > 3 && !this.isSure(node))
       this.fill(tree.truth === "sampled" && !tree.low ? this.dots : this.hatch, from, y, room);
@@ -429,6 +447,11 @@ class FlameView {
   }
 
   change(node) {
+    const change = this.tree.after[node] - this.tree.before[node];
+    return (change > 0 ? "+" : change < 0 ? "−" : "±") + duration(Math.abs(change));
+  }
+
+  changeColour(node) {
     const { before, after } = this.tree;
     const most = Math.max(before[node], after[node]);
     const change = most ? (after[node] - before[node]) / most : 0;
@@ -444,7 +467,7 @@ class FlameView {
     pen.globalAlpha = isFaint ? 0.6 : 1;
     pen.fillStyle = this.colours.text;
     pen.fillText(text, x, y);
-    const share = percent(tree.total[node], tree.whole);
+    const share = tree.isDifference ? this.change(node) : percent(tree.total[node], tree.whole);
     const used = this.length(share);
     if (text.endsWith("…") || room - this.length(text) < used + 70) return;
     pen.fillStyle = this.colours.muted;
@@ -687,7 +710,8 @@ class FlameView {
       this.put({ shape: this.isFlipped ? "" : "flame" }, true);
       this.arrange();
       this.reveal(this.focus);
-    } else if (what === "app") {
+    } else if (this.pageSwitch) this.pageSwitch.click();
+    else if (what === "app") {
       // What has the same stack there stays zoomed and in focus.
       const kept = this.tree.address(this.focus);
       this.put({ app: state.app ? "" : "1", range: "" }, true);
