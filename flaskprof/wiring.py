@@ -40,6 +40,7 @@ def wire(
         viewer=Viewer(
             recorder.store,
             settings=settings,
+            is_development=is_development,
             totals=lambda: _totals_of(recorder),
         ),
         prefix=settings.prefix,

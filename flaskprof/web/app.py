@@ -10,7 +10,8 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers
@@ -27,6 +28,7 @@ from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
+from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
@@ -61,8 +63,9 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 class Viewer:
     """Shows the captures of `store`, as HTML or JSON as the client asks.
 
-    Only GET and HEAD are answered. `clock` gives Unix seconds. `totals` returns what the
-    metrics have counted, where there are any.
+    Only GET and HEAD are answered. `is_development` says whether source may be shown where
+    the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
+    `totals` returns what the metrics have counted, where there are any.
     """
 
     def __init__(
@@ -70,9 +73,11 @@ class Viewer:
         store: Store,
         *,
         settings: Settings,
+        is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
         totals: Callable[[], Totals] | None = None,
     ) -> None:
+        self._is_development = is_development or (lambda: settings.dev)
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -113,7 +118,11 @@ class Viewer:
             now=self._clock(),
             totals=self._totals,
             origin=f"{request.scheme}://{request.host}",
+            source_roots=self._source_roots,
         )
+
+    def _source_roots(self) -> Sequence[Path]:
+        return roots_of(self._settings.source, is_development=self._is_development())
 
     def _explain(
         self, error: Exception, links: Links, capture_id: str

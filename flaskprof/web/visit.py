@@ -8,8 +8,9 @@ and the profile reader pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -25,9 +26,10 @@ __all__ = ["Data", "Download", "Page", "Redirect", "View", "Visit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request, as a view sees it. `now` is in Unix seconds.
+    """One request, as a view sees it.
 
-    `totals` returns what the metrics have counted, where there are any.
+    `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown,
+    `totals` what the metrics have counted, where there are any.
     """
 
     store: Store
@@ -37,6 +39,7 @@ class Visit:
     query: MultiDict[str, str]
     now: float
     origin: str
+    source_roots: Callable[[], Sequence[Path]] = tuple
     totals: Callable[[], Totals] | None = None
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flaskprof.web.views.capture import capture, merge
+from flaskprof.web.views.capture import capture, function, merge
 from flaskprof.web.views.captures import captures
 from flaskprof.web.views.compare import compare_export, compare_page, compare_tree
 from flaskprof.web.views.export import capture_export, merge_export
 from flaskprof.web.views.files import download_profile, download_record, download_stacks
 from flaskprof.web.views.flame import capture_tree, merge_tree
-from flaskprof.web.views.function import function
 from flaskprof.web.views.route import route
 from flaskprof.web.visit import View
 
