@@ -216,8 +216,9 @@ def compare_page(visit: Visit) -> Page | Redirect:
         unchanged=count(found.unchanged),
         notes=_notes(both, found),
         has_calls=has_calls,
-        tree_url=visit.links.compare_tree(**both.query, **app),
-        function_url=both.after.page(view="sandwich", fn="KEY"),
+        # The flame view adds what of the page's query it honours.
+        tree_url=visit.links.compare_tree(**both.query),
+        function_url=both.after.page(view="sandwich", fn="KEY", app=""),
         turned_url=visit.links.compare(**both.turned.query, **app, **state.to_query()),
         app_url=visit.links.compare(
             **both.query, **({} if app else {"app": "1"}), **state.to_query()
@@ -247,8 +248,8 @@ def compare_tree(visit: Visit) -> Data:
     """Send the stacks of both sides as one tree, for the flame view."""
     both = sides(visit)
     before, after = (
-        mean(side.profile, captures)
-        for side, captures in zip((both.before, both.after), both.captures, strict=True)
+        side.tree if len(side.ids) == 1 else mean(side.profile, len(side.ids))
+        for side in (both.before, both.after)
     )
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
     return Data(flame_json(difference(before, after, is_sampled=is_sampled)))
