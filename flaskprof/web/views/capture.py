@@ -15,6 +15,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from flaskprof.formats import FORMATS
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
+from flaskprof.web.comparisons import Suggestion, route_of, suggestions
 from flaskprof.web.figures import Figure, count, seconds
 from flaskprof.web.panels import PanelOf
 from flaskprof.web.panels.flame import flame
@@ -79,6 +80,8 @@ class CaptureView:
     exports: Sequence[Export]
     record_url: str
     speedscope_url: str
+    comparisons: Sequence[Suggestion]
+    route: tuple[str, str] | None
     selected: FunctionRow | None
     selected_urls: Mapping[str, str]
     panel_template: str
@@ -158,6 +161,8 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         ],
         record_url=subject.visit.links.download_record(record.id) if subject.record else "",
         speedscope_url="",
+        comparisons=suggestions(subject),
+        route=route_of(subject),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
         panel_template=panel.template,
