@@ -23,6 +23,7 @@ LAYERS = (
     {"formats"},
     {"metrics", "store"},
     {"capture"},
+    {"custom", "sections"},
     {"decorators", "integrations", "middleware", "web"},
     {"async_views", "text", "wiring"},
     {"explore"},

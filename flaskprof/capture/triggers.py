@@ -26,9 +26,10 @@ _WITH_TOKEN = {"": "exact", "sample": "sampled"}
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A capture that was asked for by someone who may: at home, or with a token.
+    """A capture that was asked for by someone who may: at home, with a token, or in code.
 
-    `exactness` is that of the engine which is to make it: "exact" or "sampled".
+    `trigger` is "header" for the first of these, "token" or "api". `exactness` is that of
+    the engine which is to make it: "exact" or "sampled".
     """
 
     trigger: str
@@ -38,12 +39,13 @@ class Ask:
     @property
     def is_at_home(self) -> bool:
         """Whether the development rule allowed it."""
-        return self.token is None
+        return self.token is None and self.trigger == "header"
 
 
 class Skip(Enum):
     """Why a capture is not made: the label of the metric is the name, the header the text."""
 
+    asynchronous = "an event loop runs other tasks in the same thread"
     busy = "another profiler is active"
     excluded = "this route is excluded"
     full = "the data directory is full"
