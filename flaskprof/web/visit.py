@@ -1,8 +1,9 @@
 """What a view is given and what it returns.
 
 A view takes a `Visit` and the arguments of its address. It returns a `Page`, which is
-printed as HTML or as JSON, or a `Download`. It raises werkzeug's HTTP exceptions for a
-query that makes no sense and lets the errors of the store and the profile reader pass.
+printed as HTML or as JSON, a `Download`, or `Data` for a script. It raises werkzeug's HTTP
+exceptions for a query that makes no sense and lets the errors of the store and the profile
+reader pass.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 
-__all__ = ["Download", "Page", "View", "Visit"]
+__all__ = ["Data", "Download", "Page", "View", "Visit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,4 +59,11 @@ class Download:
     mimetype: str
 
 
-View = Callable[..., Page | Download]
+@dataclass(frozen=True, slots=True)
+class Data:
+    """JSON for a script of the viewer, sent compressed to whoever takes that."""
+
+    body: bytes
+
+
+View = Callable[..., Page | Download | Data]
