@@ -433,6 +433,7 @@ class CapturedExchange(Exchange):
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
+        view = self._name_route.view(match, self.method)
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,
@@ -441,6 +442,9 @@ class CapturedExchange(Exchange):
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
+            view=view.name if view else "",
+            view_file=view.file if view else "",
+            view_line=view.line if view else None,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
             engine=engine.name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from flaskprof.errors import StoreError
@@ -34,6 +34,11 @@ class CaptureRecord:
     `events` are the calls and returns that were recorded, `clock` is what time was measured
     with. `overlaps` counts the other requests that ran in the process meanwhile. `notes`
     are sentences that limit what the profile shows.
+
+    `view` is the dotted name of the view function that ran, `view_file` and `view_line` are
+    where it begins. `template_seconds` are what templates took to render, by name, without
+    those that were rendered meanwhile. `trace_id` (32 hexadecimal digits) and `span_id` (16)
+    are those of the request in a distributed trace, empty where there is none.
     """
 
     id: str
@@ -59,6 +64,12 @@ class CaptureRecord:
     python_call_ns: float | None = None
     builtin_call_ns: float | None = None
     overlaps: int | None = None
+    view: str = ""
+    view_file: str = ""
+    view_line: int | None = None
+    template_seconds: dict[str, float] = field(default_factory=dict)
+    trace_id: str = ""
+    span_id: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,9 +100,9 @@ class CaptureRecord:
                 )
             return cls(
                 **{
-                    field.name: _CHECKS[str(field.type)](data[field.name])
-                    for field in fields(cls)
-                    if field.name in data or field.default is MISSING
+                    row.name: _CHECKS[str(row.type)](data[row.name])
+                    for row in fields(cls)
+                    if row.name in data or row.default is row.default_factory is MISSING
                 }
             )
         except _UNREADABLE as error:
@@ -136,6 +147,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+def _seconds(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise TypeError("an object of numbers is expected")
+    return {_text(name): _number(seconds) for name, seconds in value.items()}
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false is expected")
@@ -175,4 +192,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "float | None": _optional(_number),
     "int | None": _optional(_whole),
     "tuple[str, ...]": _texts,
+    "dict[str, float]": _seconds,
 }

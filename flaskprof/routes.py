@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
 
+from flaskprof.view_names import ViewName, view_name
+
 __all__ = ["EXCLUDE_ATTRIBUTE", "Exclusion", "Match", "RouteNamer", "werkzeug_match"]
 
 # Set on a view function by `flaskprof.exclude`; true where metrics are meant too.
@@ -96,6 +98,11 @@ class RouteNamer:
             if len(self._matches) < _REMEMBERED:
                 self._matches[key] = match
         return match
+
+    def view(self, match: Match, method: str) -> ViewName | None:
+        """Return the view function of a matched route; None where it is not known."""
+        view = self._view_of(match.endpoint) if self._view_of and match.endpoint else None
+        return view_name(view, method)
 
     def _named(self, mount: str, route: str, endpoint: str) -> Match:
         route = mount + route

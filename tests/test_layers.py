@@ -17,7 +17,7 @@ PACKAGE = Path(flaskprof.__file__).parent
 
 # Lowest first. A module may import what stands in a row above its own.
 LAYERS = (
-    {"errors", "ids", "log"},
+    {"errors", "ids", "log", "view_names"},
     {"config"},
     {"access", "profiles", "record", "routes"},
     {"formats"},
