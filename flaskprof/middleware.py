@@ -33,6 +33,7 @@ from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
+from flaskprof.view_names import view_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -433,7 +434,7 @@ class CapturedExchange(Exchange):
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
-        view = self._name_route.view(match, self.method)
+        view = view_name(match.view, self.method)
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
 
-from flaskprof.view_names import ViewName, view_name
-
 __all__ = ["EXCLUDE_ATTRIBUTE", "Exclusion", "Match", "RouteNamer", "werkzeug_match"]
 
 # Set on a view function by `flaskprof.exclude`; true where metrics are meant too.
@@ -26,12 +24,16 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A matched route with the prefix it is mounted at, and its endpoint; empty if none."""
+    """A matched route with the prefix it is mounted at, and its endpoint; empty if none.
+
+    `view` is the view function of the endpoint, where it is known.
+    """
 
     route: str = ""
     endpoint: str = ""
     is_captured: bool = True
     is_counted: bool = True
+    view: object = None
 
 
 _NOTHING = Match()
@@ -99,11 +101,6 @@ class RouteNamer:
                 self._matches[key] = match
         return match
 
-    def view(self, match: Match, method: str) -> ViewName | None:
-        """Return the view function of a matched route; None where it is not known."""
-        view = self._view_of(match.endpoint) if self._view_of and match.endpoint else None
-        return view_name(view, method)
-
     def _named(self, mount: str, route: str, endpoint: str) -> Match:
         route = mount + route
         view = self._view_of(endpoint) if self._view_of else None
@@ -113,6 +110,7 @@ class RouteNamer:
             endpoint=endpoint,
             is_captured=excluded is None and not self._exclusion.captures(route),
             is_counted=not excluded and not self._exclusion.metrics(route),
+            view=view,
         )
 
     def _unmatched(self, environ: Mapping[str, Any]) -> Match:

@@ -25,6 +25,7 @@ from flaskprof.access import AccessRules
 from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
 from flaskprof.errors import ConfigError, StoreError
+from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.exposition import sidecar_registry
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.store.directory import DirectoryStore
@@ -70,7 +71,13 @@ class Sidecar:
             metrics_directory(self.store.path), lambda: usage_of(self.store)
         )
         self._pages = OwnPages(
-            viewer=Viewer(self.store, settings=settings),
+            viewer=Viewer(
+                self.store,
+                settings=settings,
+                totals=DirectoryCollector(
+                    metrics_directory(self.store.path), role="sidecar"
+                ).totals,
+            ),
             prefix=settings.prefix,
             metrics=make_wsgi_app(registry),
             metrics_path=settings.metrics_path,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers
@@ -21,14 +22,16 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
+from flaskprof.metrics.totals import Totals
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
+from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
-from flaskprof.web.visit import Data, Download, Page, Visit
+from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -60,15 +63,25 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 class Viewer:
     """Shows the captures of `store`, as HTML or JSON as the client asks.
 
-    Only GET and HEAD are answered. `clock` gives Unix seconds.
+    Only GET and HEAD are answered. `is_development` says whether source may be shown where
+    the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
+    `totals` returns what the metrics have counted, where there are any.
     """
 
     def __init__(
-        self, store: Store, *, settings: Settings, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        *,
+        settings: Settings,
+        is_development: Callable[[], bool] | None = None,
+        clock: Callable[[], float] = time.time,
+        totals: Callable[[], Totals] | None = None,
     ) -> None:
+        self._is_development = is_development or (lambda: settings.dev)
         self._store = store
         self._settings = settings
         self._clock = clock
+        self._totals = totals
         self._profiles = ParsedProfiles()
 
     def __call__(
@@ -90,11 +103,7 @@ class Viewer:
             if endpoint == "asset":
                 return _asset(arguments["name"], request.args.get("v", ""))
             answer = VIEWS[endpoint](self._visit(request, links), **arguments)
-            if isinstance(answer, Download):
-                return _download(answer)
-            if isinstance(answer, Data):
-                return _data(answer, request)
-            return _page(answer, request, links)
+            return _answer(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
             return _page(page, request, links, headers)
@@ -107,8 +116,13 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
+            totals=self._totals,
             origin=f"{request.scheme}://{request.host}",
+            source_roots=self._source_roots,
         )
+
+    def _source_roots(self) -> Sequence[Path]:
+        return roots_of(self._settings.source, is_development=self._is_development())
 
     def _explain(
         self, error: Exception, links: Links, capture_id: str
@@ -148,6 +162,19 @@ def _with_slash(request: Request, links: Links) -> Response:
 
 def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+def _answer(
+    answer: Page | Download | Data | Redirect, request: Request, links: Links
+) -> Response:
+    match answer:
+        case Download():
+            return _download(answer)
+        case Data():
+            return _data(answer, request)
+        case Redirect():
+            return Response(status=303, headers={**_SECURITY, "Location": answer.url})
+    return _page(answer, request, links)
 
 
 def _page(

@@ -71,6 +71,11 @@ class MemoryStore:
             triggers=_values(everything, "trigger"),
         )
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        alike = self._matching(CaptureQuery(route=record.route, method=record.method))
+        older = [other for other in alike if other.id < record.id]
+        return max(older, key=lambda other: other.id, default=None)
+
     def spread(self, query: CaptureQuery) -> dict[int, int]:
         return Counter(bin_of(record.duration_seconds) for record in self._matching(query))
 
