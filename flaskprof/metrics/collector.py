@@ -12,7 +12,6 @@ from prometheus_client.registry import Collector
 from flaskprof import log
 from flaskprof.metrics.families import Surroundings, declarations, families
 from flaskprof.metrics.folding import Reading, fold, read
-from flaskprof.metrics.totals import Totals
 from flaskprof.metrics.worker_file import WorkerFile
 
 __all__ = ["DirectoryCollector"]
@@ -56,17 +55,9 @@ class DirectoryCollector(Collector):
         """Serve the cells of this process alone from now on."""
         self._directory = None
 
-    def totals(self) -> Totals:
-        """Return all sums as they are now; raises OSError where nothing can be read."""
-        if self._before is not None:
-            self._before()
-        return self._read().totals
-
     def collect(self) -> Iterator[Family]:
         """Yield every family of the table; raises OSError where nothing can be read."""
-        if self._before is not None:
-            self._before()
-        reading = self._read()
+        reading = self.reading()
         self._alive = reading.alive
         if reading.dead and self._folds and self._directory is not None:
             _fold_in_background(self._directory)
@@ -75,7 +66,10 @@ class DirectoryCollector(Collector):
         self.declared = frozenset(row.name for row in declarations(reading.totals))
         yield from families(reading, Surroundings(self.role, is_in_memory, usage))
 
-    def _read(self) -> Reading:
+    def reading(self) -> Reading:
+        """Return the sums of all; raises OSError where nothing can be read."""
+        if self._before is not None:
+            self._before()
         own = self._own
         unplaced = () if own is None or own.is_placed else (own,)
         if self._directory is None:

@@ -6,7 +6,7 @@ import re
 
 from werkzeug.exceptions import NotFound
 
-from flaskprof.formats import FORMATS
+from flaskprof.formats import FORMATS, Format
 from flaskprof.web.subject import Subject, merged, subject_of
 from flaskprof.web.visit import Download, Visit
 
@@ -29,9 +29,14 @@ def _export(subject: Subject, name: str) -> Download:
     row = FORMATS.get(name)
     if row is None:
         raise NotFound(f"There is no format {name!r}, but " + ", ".join(FORMATS) + ".")
-    profile = subject.profile if row.has_stacks else subject.graph
-    body = row.write(profile, subject.whole_record)
+    own = subject.file(row.suffix)
+    body = own if own is not None else _written(subject, row)
     return Download(body, _file_name(subject) + row.suffix, row.media_type)
+
+
+def _written(subject: Subject, row: Format) -> bytes:
+    profile = subject.profile if row.has_stacks else subject.graph
+    return row.write(profile, subject.whole_record)
 
 
 def _file_name(subject: Subject) -> str:
