@@ -29,7 +29,9 @@ LAYERS = (
     {"explore"},
     {"extension", "sidecar", "wsgi"},
     {"demo"},
-    {"cli"},
+    {"cli", "testing"},
+    {"slowest"},
+    {"pytest_plugin"},
     {"__main__"},
 )
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}

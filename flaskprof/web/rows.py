@@ -51,6 +51,7 @@ _TRIGGERS = {
     "header": "asked for with the X-Profile header",
     "sampled": "picked at random",
     "slow": "turned out slow",
+    "test": "one of the slowest tests of a run",
     "token": "asked for with a signed token",
 }
 _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
