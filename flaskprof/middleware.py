@@ -24,6 +24,7 @@ from werkzeug.wsgi import get_current_url
 from flaskprof import log
 from flaskprof.access import AccessRules
 from flaskprof.capture.engines import Engine, Recording
+from flaskprof.capture.flights import ENVIRON, MATCH, Flight
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
@@ -140,6 +141,8 @@ class Exchange:
         "_begin_ns",
         "_cpu_started",
         "_environ",
+        "_flight",
+        "_flights",
         "_label",
         "_length",
         "_match",
@@ -177,6 +180,7 @@ class Exchange:
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
         self._metrics = recorder.metrics
+        self._flights = recorder.in_flight.flights
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
@@ -199,6 +203,13 @@ class Exchange:
         self._started = started = perf_counter_ns()
         self._begin_ns = started - entered
         self._stream = Stream(started) if metrics.measures_stream else None
+        # What is in flight refers to the exchange only while the application is called: a
+        # server may drop the response later on without a word.
+        flight: Flight = [self.method, entered, get_ident(), self._environ, None]
+        self._flight = flight
+        self._flights[id(flight)] = flight
+        if self._recorder.in_flight.is_parked:
+            self._recorder.wake_watcher()
 
     def watch_queries(self) -> None:
         """Count the queries of the request from here on, and keep those of a captured one."""
@@ -210,6 +221,8 @@ class Exchange:
         """Let a middleware further in name the route, in the environ that it sees."""
         self._name_route = name_route
         self._environ = environ
+        if self._flight[ENVIRON] is not None:
+            self._flight[ENVIRON] = environ
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, followed to its end."""
@@ -218,6 +231,7 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
+        self._flight[ENVIRON] = None
         stream = self._stream
         if _is_passed_on(result, environ):
             if stream is not None:
@@ -243,7 +257,7 @@ class Exchange:
     def name(self) -> None:
         """Name the route while it is known: Flask forgets its request when it returns."""
         try:
-            self._match = self._name_route(self._environ)
+            self._match = self._flight[MATCH] = self._name_route(self._environ)
         except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
 
@@ -278,6 +292,7 @@ class Exchange:
         self.is_ended = True
         try:
             ended = perf_counter_ns()
+            self._flights.pop(id(self._flight), None)
             metrics = self._metrics
             self._release()
             if self.queries is not None:

@@ -114,7 +114,9 @@ class Spool:
                     return
                 record, recording, queries = self._queue.popleft()
                 self._busy = True
+            began_ns = time.thread_time_ns()
             outcome = self._write(record, recording, queries)
+            self._metrics.count_own_time("captures", time.thread_time_ns() - began_ns)
             self._metrics.count_capture(record.trigger, outcome)
             # The next capture may be long in coming; this one must not be kept until then.
             del record, recording, queries

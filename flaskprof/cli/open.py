@@ -68,7 +68,9 @@ def command(
             # A browser of the terminal returns when it is left, so it has its own thread.
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
-        serve(_for_this_machine(Viewer(store, settings=settings)), listener)
+        # Whoever looks reads these files anyway.
+        viewer = Viewer(store, settings=settings, is_development=lambda: True)
+        serve(_for_this_machine(viewer), listener)
 
 
 def _for_this_machine(app: WSGIApplication) -> WSGIApplication:

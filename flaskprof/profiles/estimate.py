@@ -320,7 +320,7 @@ class _Estimate:
     def _offer(self, above: int, edge: _Edge, time: int, low: int, high: int) -> None:
         """Keep a call in mind that may become a node, unless it is too short."""
         if time < self._least_ns or self._depth[above] >= self._deepest:
-            if time:
+            if high:
                 self._marks[above] |= Mark.FOLDED
             return
         self._offered += 1

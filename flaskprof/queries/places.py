@@ -20,6 +20,8 @@ _OUTERMOST = _PACKAGE + "middleware.py"
 # Libraries that ask for someone else; what lies outside of them is more telling.
 _BETWEEN = ("sqlalchemy", "flask_sqlalchemy")
 
+_INSTALLED = (Kind.LIBRARY, Kind.FRAMEWORK)
+
 _NOWHERE: Place = ("", 0, "")
 
 _kinds: dict[str, Kind | None] = {}
@@ -41,7 +43,7 @@ def place_of_call(frame: FrameType | None) -> Place:
         kind = _kind_of_file(file)
         if kind is Kind.APPLICATION:
             return _place(frame)
-        if nearest is None and kind is Kind.LIBRARY and not _is_between(frame):
+        if nearest is None and kind in _INSTALLED and not _is_between(frame):
             nearest = frame
         frame = frame.f_back
     return _NOWHERE if nearest is None else _place(nearest)

@@ -12,7 +12,7 @@ everything else is folded into its caller, with its time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from werkzeug.exceptions import BadRequest
 
 from flaskprof.errors import CaptureNotFound, ConfigError
 from flaskprof.formats.pprof import read_pprof
-from flaskprof.profiles.estimate import EstimatedTree, estimate
+from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
@@ -51,6 +51,7 @@ class Subject:
     records: tuple[CaptureRecord, ...]
     is_application_only: bool
     visit: Visit
+    _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -73,7 +74,7 @@ class Subject:
 
     @property
     def has_stacks(self) -> bool:
-        """Whether the stacks themselves were recorded."""
+        """Whether the stacks themselves were recorded, and are still there."""
         return all(record.has_stacks for record in self.records)
 
     @property
@@ -81,7 +82,9 @@ class Subject:
         """How true the stacks are: "exact", "estimated" or "sampled"."""
         if self.graph.is_sampled or any(r.exactness == "sampled" for r in self.records):
             return "sampled"
-        return "exact" if self.has_stacks else "estimated"
+        # What was estimated before it was written to a file says so in a frame.
+        was_recorded = self.has_stacks and ESTIMATED not in self.graph.functions
+        return "exact" if was_recorded else "estimated"
 
     @property
     def graph(self) -> CallGraph:
@@ -110,6 +113,49 @@ class Subject:
         return next(
             (known for known in self.graph.functions if function_key(known) == key), None
         )
+
+    @property
+    def hottest(self) -> Function | None:
+        """The function that took the most time itself, of the application's if it has any."""
+        functions = self.graph.functions
+        own = [function for function in functions if not is_foreign(function)]
+        return max(
+            (function for function in own or functions),
+            key=lambda function: functions[function].total.self_seconds,
+            default=None,
+        )
+
+    def recording_ns(self, function: Function) -> float | None:
+        """How much longer a call of a function took for being recorded, if that is known."""
+        builtin = kind_of(function) is Kind.BUILTIN
+        costs = [
+            record.builtin_call_ns if builtin else record.python_call_ns
+            for record in self.records
+        ]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) / len(known) if known else None
+
+    def key(self, function: Function | None) -> str:
+        """Return what stands for a function in an address; nothing for none."""
+        return "" if function is None else function_key(function)
+
+    def function_page(self, function: Function, view: str = "sandwich") -> str:
+        """The address of a view in which `function` is selected."""
+        return self.page(view=view, fn=function_key(function))
+
+    def hidden(self, **query: str) -> list[tuple[str, str]]:
+        """The fields that a form needs for its answer to be of this subject."""
+        several = [] if self.record else [("c", capture_id) for capture_id in self.ids]
+        return several + list(self._with_app(query).items())
+
+    def file(self, suffix: str) -> bytes | None:
+        """Return a file of one capture as it was written, if that is what is shown."""
+        if not self.record or self.is_application_only:
+            return None
+        try:
+            return self._files(suffix)[0]
+        except CaptureNotFound:
+            return None
 
     def page(self, **query: Any) -> str:
         """The address of its page; `view`, `fn` and whatever else are its query.
@@ -150,18 +196,23 @@ class Subject:
         if not self.is_application_only:
             return estimate(self.graph)
         # Bounds hold for what was summed up, which a graph that was folded is not.
-        return folded(estimate(self._unfolded().graph), is_foreign)
+        return folded(estimate(self.unfolded().graph), is_foreign)
 
-    def _unfolded(self) -> Subject:
+    def unfolded(self) -> Subject:
+        """The same, with the code of others too."""
         return Subject(
             ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
         )
 
-    def _files(self, suffix: str) -> list[bytes]:
-        return [self.visit.store.read(capture_id, suffix) for capture_id in self.ids]
+    def _files(self, suffix: str) -> tuple[bytes, ...]:
+        """Return the files of all captures, read once."""
+        if suffix not in self._read:
+            read = self.visit.store.read
+            self._read[suffix] = tuple(read(capture_id, suffix) for capture_id in self.ids)
+        return self._read[suffix]
 
     def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
-        digests = tuple(digest(data) for data in self._files(suffix))
+        digests = tuple(map(digest, self._files(suffix)))
         return self.visit.profiles.made((what, self.is_application_only, digests), make)
 
 

@@ -1,15 +1,15 @@
 """The tree of a flame view holds the whole profile, whatever is folded in it."""
 
 from array import array
-from collections import defaultdict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaskprof.formats import stacks
-from flaskprof.profiles.estimate import LEFT_OUT, ROOT
+from flaskprof.profiles.estimate import LEFT_OUT, ROOT, estimate
 from flaskprof.profiles.flame import UNKNOWN, difference, flame_tree
+from flaskprof.profiles.fold import folded
 from flaskprof.profiles.model import CallGraph, CallTree, Function
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
@@ -59,22 +59,16 @@ def by_stack(found, *columns):
     return rows
 
 
-def true_times(exact, *, of_application=False):
+def true_times(exact):
     """Of each stack of an exact tree calls, self time and total time."""
-    times = defaultdict(lambda: [0, 0, 0])
-    times[()][2] = exact.total_ns
+    times = {(): (0, 0, exact.total_ns)}
     for node, total in enumerate(exact.totals_ns()):
-        stack = stack_of(exact, node)
-        if of_application:
-            own = tuple(name for name in stack if kind_of(name) is Kind.APPLICATION)
-            is_kept = own[-1:] == stack[-1:]
-        else:
-            own, is_kept = stack, True
-        row = times[own]
-        row[0] += exact.calls[node] if is_kept else 0
-        row[1] += exact.self_ns[node]
-        row[2] += total if is_kept else 0
-    return {stack: tuple(row) for stack, row in times.items()}
+        times[stack_of(exact, node)] = (exact.calls[node], exact.self_ns[node], total)
+    return times
+
+
+def is_foreign(function):
+    return kind_of(function) is not Kind.APPLICATION
 
 
 def check_whole(found):
@@ -110,21 +104,15 @@ def test_an_exact_tree_is_drawn_to_the_nanosecond(exact):
 
 
 @settings(max_examples=100, deadline=None)
-@given(trees())
-def test_of_the_application_alone_all_time_is_kept(exact):
-    found = flame_tree(exact, of_application=True)
-    check_whole(found)
-    true = true_times(exact, of_application=True)
-    assert by_stack(found, "calls", "self_ns", "total_ns") == true
-
-
-@settings(max_examples=100, deadline=None)
 @given(trees(), st.booleans())
-def test_bounds_of_an_estimate_hold_and_what_they_meet_on_is_exact(exact, of_application):
-    found = flame_tree(call_graph(exact), of_application=of_application)
+def test_bounds_of_an_estimate_hold_and_what_they_meet_on_is_exact(exact, is_folded):
+    drawn = estimate(call_graph(exact))
+    if is_folded:
+        drawn, exact = folded(drawn, is_foreign), folded(exact, is_foreign)
+    found = flame_tree(drawn)
     check_whole(found)
     assert found.truth == "estimated"
-    true = true_times(exact, of_application=of_application)
+    true = true_times(exact)
     for node in range(len(found)):
         low, high, total = (
             column[node] for column in (found.low_ns, found.high_ns, found.total_ns)
@@ -205,11 +193,11 @@ def test_of_nothing_there_is_a_root():
 
 
 @settings(max_examples=100, deadline=None)
-@given(trees(most=15), trees(most=15), st.booleans())
-def test_a_difference_holds_both_sides_whole(before, after, of_application):
-    found = difference(before, after, of_application=of_application)
+@given(trees(most=15), trees(most=15))
+def test_a_difference_holds_both_sides_whole(before, after):
+    found = difference(before, after)
     check_whole(found)
-    sides = [true_times(side, of_application=of_application) for side in (before, after)]
+    sides = [true_times(side) for side in (before, after)]
     rows = by_stack(
         found, "self_before_ns", "before_ns", "self_after_ns", "after_ns", "calls", "self_ns"
     )
@@ -217,8 +205,7 @@ def test_a_difference_holds_both_sides_whole(before, after, of_application):
     for stack, (self_before, was, self_after, became, calls, self_ns) in rows.items():
         assert sides[0].get(stack, (0, 0, 0))[1:] == (self_before, was)
         assert sides[1].get(stack, (0, 0, 0)) == (calls, self_after, became)
-        if not of_application:
-            assert self_ns == max(self_before, self_after)
+        assert self_ns == max(self_before, self_after)
 
 
 def test_a_difference_follows_functions_whose_lines_moved_and_is_as_true_as_its_worse_side():

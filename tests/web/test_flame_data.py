@@ -138,8 +138,8 @@ def test_hostile_names_come_as_they_are(client, store, hostile_prof, hostile_nam
 
 def test_what_cannot_be_read_is_explained_to_the_script(ask, store):
     record = store.add(b"no profile")
-    error = ask(f"/c/{record.id}/tree.json", 422)
-    assert error["title"] == "This profile cannot be read"
+    problem = ask(f"/c/{record.id}/tree.json", 422)
+    assert problem["detail"].startswith("This profile cannot be read.")
     assert ask("/c/0197a2b3c4d57e6f8a9b0c1d2e3f4a5b/tree.json", 404)["status"] == 404
 
 

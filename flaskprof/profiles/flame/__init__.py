@@ -3,7 +3,7 @@
 Whatever a profile is, here it becomes one tree under one root in which every node is its own
 time and that of its callees, to the nanosecond::
 
-    flame_tree(read_profile(data), application_only=True)
+    flame_tree(read_profile(data))
     difference(before, after)
 
 What would be too much to draw is not dropped: the smallest callees of a function are summed

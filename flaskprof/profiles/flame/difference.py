@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flaskprof.profiles.diff import matched
-from flaskprof.profiles.estimate import LEFT_OUT, ROOT
-from flaskprof.profiles.flame.nodes import Nodes, application_only, nodes_of, pruned
+from flaskprof.profiles.estimate import LEFT_OUT, ROOT, EstimatedTree
+from flaskprof.profiles.flame.nodes import Nodes, nodes_of, pruned
 from flaskprof.profiles.flame.tree import MAX_NODES, FlameTree, finished, truth_of
 from flaskprof.profiles.model import Function, Profile
 
@@ -15,10 +15,9 @@ _TRUTHS = ("exact", "estimated", "sampled")  # the worse the later
 
 
 def difference(
-    before: Profile,
-    after: Profile,
+    before: Profile | EstimatedTree,
+    after: Profile | EstimatedTree,
     *,
-    of_application: bool = False,
     is_sampled: bool = False,
     max_nodes: int = MAX_NODES,
 ) -> FlameTree:
@@ -41,8 +40,6 @@ def difference(
         number[ROOT] = 0
         _lay(side, number, nodes, column)
     nodes.sums["self_ns"] = list(map(max, *(nodes.sums[column] for column in _SELF)))
-    if of_application:
-        nodes = application_only(nodes)
     truths = (truth_of(profile, is_sampled=is_sampled) for profile in (before, after))
     return finished(pruned(nodes, max_nodes), max(truths, key=_TRUTHS.index))
 

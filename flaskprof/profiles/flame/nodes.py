@@ -1,4 +1,4 @@
-"""Nodes of a tree to be drawn, while it is made: collected, folded to less, pruned.
+"""Nodes of a tree to be drawn, while it is made: collected and pruned.
 
 Nodes come a parent before its children, and in no further order. Node 0 is the root.
 """
@@ -9,9 +9,8 @@ from collections.abc import Iterable
 
 from flaskprof.profiles.estimate import LEFT_OUT, ROOT, EstimatedTree, Mark, estimate
 from flaskprof.profiles.model import CallTree, Function, Profile
-from flaskprof.profiles.paths import Kind, kind_of
 
-__all__ = ["UNKNOWN", "Nodes", "application_only", "nodes_of", "pruned"]
+__all__ = ["UNKNOWN", "Nodes", "nodes_of", "pruned"]
 
 UNKNOWN = -1
 """How many callees are not shown, where nobody knows."""
@@ -21,8 +20,7 @@ class Nodes:
     """Columns of one item a node; `sums` are those that are added up where nodes are joined.
 
     `folded` is 0 but for nodes of `LEFT_OUT`, which stand for so many others, or `UNKNOWN`.
-    `recursive` are the numbers of functions that call themselves in an estimate. `slack_ns`
-    is what callees that have no node may take at most, where that is not 0.
+    `recursive` are the numbers of functions that call themselves in an estimate.
     """
 
     def __init__(self, functions: tuple[Function, ...], columns: Iterable[str]) -> None:
@@ -32,7 +30,6 @@ class Nodes:
         self.folded: list[int] = []
         self.sums: dict[str, list[int]] = {column: [] for column in columns}
         self.recursive: set[int] = set()
-        self.slack_ns: dict[int, int] = {}
         self._index: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
@@ -101,61 +98,24 @@ def _of_estimate(tree: EstimatedTree) -> Nodes:
     nodes.parent, nodes.function = tree.parent.tolist(), tree.function.tolist()
     nodes.folded = [0] * len(tree)
     nodes.sums = {column: getattr(tree, column).tolist() for column in columns}
-    may_be_missing = _most_beside(tree)
+    most_ns = _most_missing(tree)
     for node, left_out_ns in enumerate(tree.left_out_ns()):
-        mark = tree.marks[node]
-        if mark & Mark.RECURSIVE:
+        if tree.marks[node] & Mark.RECURSIVE:
             nodes.recursive.add(tree.function[node])
-        if not (left_out_ns or mark & Mark.FOLDED):
-            continue
-        slack = nodes.slack_ns[node] = may_be_missing[node]
         if left_out_ns:
             rest = nodes.rest(node, UNKNOWN)
             nodes.sums["self_ns"][rest] = left_out_ns
-            nodes.sums["high_ns"][rest] = max(slack, left_out_ns)
+            nodes.sums["high_ns"][rest] = max(most_ns[node], left_out_ns)
     return nodes
 
 
-def _most_beside(tree: EstimatedTree) -> list[int]:
+def _most_missing(tree: EstimatedTree) -> list[int]:
     """Return what each node may have spent at most beside the least of its callees."""
     left = tree.high_ns.tolist()
     for above, low in zip(tree.parent, tree.low_ns, strict=True):
         if above >= 0:
             left[above] -= low
-    return [max(0, item) for item in left]
-
-
-def application_only(nodes: Nodes) -> Nodes:
-    """Return the nodes of application code; the time of others is own time of their callers.
-
-    Bounds are added up too, but a callee may also have been called from what an estimate has
-    no node for.
-    """
-    kinds = [kind_of(function) is Kind.APPLICATION for function in nodes.functions]
-    kept = nodes.like()
-    place: list[int] = []
-    plain = [column for column in nodes.sums if column not in {"low_ns", "high_ns"}]
-    times = [column for column in plain if column != "calls"]
-    for node, (above, function) in enumerate(zip(nodes.parent, nodes.function, strict=True)):
-        caller = place[above] if above >= 0 else -1
-        if nodes.folded[node]:
-            stand_in = kept.rest(caller, nodes.folded[node])
-        elif above < 0 or kinds[function]:
-            stand_in = kept.node(caller, function)
-        else:
-            kept.add(caller, nodes, node, times)
-            place.append(caller)
-            continue
-        place.append(stand_in)
-        kept.add(stand_in, nodes, node, nodes.sums)
-    for node, slack in nodes.slack_ns.items():
-        kept.slack_ns[place[node]] = kept.slack_ns.get(place[node], 0) + slack
-    if "high_ns" in kept.sums:
-        high = kept.sums["high_ns"]
-        for node in range(1, len(kept)):
-            above = kept.parent[node]
-            high[node] = min(high[node] + kept.slack_ns.get(above, 0), high[above])
-    return kept
+    return left
 
 
 def pruned(nodes: Nodes, max_nodes: int) -> Nodes:

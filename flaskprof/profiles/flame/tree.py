@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree
-from flaskprof.profiles.flame.nodes import UNKNOWN, Nodes, application_only, nodes_of, pruned
+from flaskprof.profiles.flame.nodes import UNKNOWN, Nodes, nodes_of, pruned
 from flaskprof.profiles.model import CallTree, Function, Profile
 
 __all__ = ["MAX_NODES", "UNKNOWN", "FlameTree", "Truth", "finished", "flame_tree", "truth_of"]
@@ -59,21 +59,18 @@ class FlameTree:
 def flame_tree(
     profile: Profile | EstimatedTree,
     *,
-    of_application: bool = False,
     is_sampled: bool = False,
     max_nodes: int = MAX_NODES,
 ) -> FlameTree:
     """Return the whole tree of a profile; the stacks of a call graph are estimated.
 
-    `of_application` leaves nodes of the application's own code alone, and the time of what
-    else they called is part of their self time. `is_sampled` says of a profile that does not
-    say so itself that its times are estimates. Of more than `max_nodes` nodes the shortest
-    are folded, each into a node beside its siblings that are shown.
+    `is_sampled` says of a profile that does not say so itself that its times are estimates.
+    Of more than `max_nodes` nodes the shortest are folded, each into a node beside its
+    siblings that are shown.
     """
-    nodes = nodes_of(profile)
-    if of_application:
-        nodes = application_only(nodes)
-    return finished(pruned(nodes, max_nodes), truth_of(profile, is_sampled=is_sampled))
+    return finished(
+        pruned(nodes_of(profile), max_nodes), truth_of(profile, is_sampled=is_sampled)
+    )
 
 
 def truth_of(profile: Profile | EstimatedTree, *, is_sampled: bool = False) -> Truth:
