@@ -149,6 +149,9 @@ def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):  
     page.click("a:text('Last 1 h')")
     assert all(part in page.url for part in ("window=1h", "sort=p99", "search=orders"))
     assert page.locator("table.routes tbody tr").count() == 1
+    page.click("table.routes tbody th a")
+    assert "/orders/<int:id>" in page.inner_text("h1")
+    page.go_back()
     page.locator("svg.spread a").last.click()  # it lies above the others
     assert "/c/" in page.url
     context.close()
