@@ -55,7 +55,9 @@ class ProfilerMiddleware:
                 wsgi_app,
                 loaded,
                 name_route=RouteNamer(
-                    _resolver(route), Exclusion(loaded.exclude, loaded.exclude_metrics)
+                    _resolver(route),
+                    Exclusion(loaded.exclude, loaded.exclude_metrics),
+                    sender=wsgi_app,
                 ),
                 is_development=lambda: loaded.dev,
             )
