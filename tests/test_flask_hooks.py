@@ -368,6 +368,7 @@ def test_queries_are_in_it(make):
             return str(connection.execute(sqlalchemy.text("SELECT 7")).scalar())
 
     told = timings(get(app, "/rows"))
+    engine.dispose()
     assert list(told) == ["total", "cpu", "db", "view"]
     assert 0 < told["db"] < told["view"]
 
