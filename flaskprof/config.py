@@ -323,7 +323,7 @@ _RESTRICTIONS = Kind(
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _LABEL = Kind("the name of a label that is not taken, or nothing", _label)
 _FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
-_MEASURES = _choices("cpu", "length", "own", "queue", "stream", "workers")
+_MEASURES = _choices("cpu", "length", "own", "queue", "stream", "templates", "workers")
 _ACCESS = _choice("open", "token", "off")
 _ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
@@ -460,7 +460,7 @@ class Settings:
     )
     measure: tuple[str, ...] = _setting(
         _MEASURES,
-        ("cpu", "length", "own", "queue", "workers"),
+        ("cpu", "length", "own", "queue", "templates", "workers"),
         "What is measured beside durations, exceptions and captures: processor time (cpu), "
         "body bytes by Content-Length (length), time waited at the proxy (queue), memory and "
         "processor time of the workers (workers) and time spent in flaskprof itself (own). "
