@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
 from flaskprof.config import Settings
+from flaskprof.integrations import sqlalchemy
 from flaskprof.metrics.exposition import metrics_app
 from flaskprof.metrics.live import Live
 from flaskprof.metrics.ring import recent_directory
@@ -29,14 +30,18 @@ def wire(
     name_route: RouteNamer,
     is_development: Callable[[], bool],
     host_paths: Callable[[], Iterable[str]] = tuple,
+    decide: Callable[[str, dict[str, Any]], object] | None = None,
 ) -> Middleware:
     """Return the middleware around `app`, with viewer and metrics of its data directory.
 
     `is_development` is asked at each request; `host_paths` are the static parts of the
-    application's own rules, asked once, after they are all there.
+    application's own rules, asked once, after they are all there. `decide` is the setting
+    `access`, with what it needs around it.
     """
     recorder = recorder_for(settings)
-    rules = AccessRules(settings.secrets, is_development)
+    if settings.sqlalchemy:
+        recorder.watch_queries = sqlalchemy.watch
+    rules = AccessRules(settings.secrets, is_development, decide or settings.access)
     pages = OwnPages(
         viewer=Viewer(
             recorder.store,
