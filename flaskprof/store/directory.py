@@ -174,6 +174,11 @@ class DirectoryStore:
         with self._errors_told("read"):
             return self._index.previous(record)
 
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:
+        """Return ID and seconds of the newest and the slowest by method and route."""
+        with self._errors_told("read"):
+            return self._index.marks(each)
+
     def find(self, prefix: str) -> Sequence[str]:
         """Return the IDs of the captures that begin with `prefix`, oldest first."""
         with self._errors_told("read"):

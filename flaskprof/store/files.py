@@ -127,6 +127,10 @@ class FileStore:
         found = next((file for file in older if file.path.exists()), None)
         return None if found is None else self._describe(found)
 
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:  # noqa: ARG002
+        """Return nothing: files are of no route."""
+        return {}
+
     def record(self, capture_id: str) -> CaptureRecord:
         """Return what is known of one file."""
         file = self._file(capture_id)

@@ -22,10 +22,10 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
-from flaskprof.metrics.totals import Totals
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
-from flaskprof.web.assets import assets, templates
-from flaskprof.web.links import Links
+from flaskprof.web.assets import assets, speedscope, templates
+from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.source import roots_of
@@ -46,6 +46,17 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+# speedscope makes an empty style element, of that digest, and fills it by script; it has a font
+# of its own, and what reads mangled names is WebAssembly. No text can become script by that.
+_SPEEDSCOPE_POLICY = (
+    _SECURITY["Content-Security-Policy"]
+    .replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    .replace(
+        "style-src 'self'",
+        "style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+    )
+    + "; font-src 'self'"
+)
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 _WORTH_COMPRESSING = 2_000
@@ -65,7 +76,8 @@ class Viewer:
 
     Only GET and HEAD are answered. `is_development` says whether source may be shown where
     the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
-    `totals` returns what the metrics have counted, where there are any.
+    `live` tells what the processes do whose captures these are; without it the front page
+    is the list of captures.
     """
 
     def __init__(
@@ -75,13 +87,13 @@ class Viewer:
         settings: Settings,
         is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
-        totals: Callable[[], Totals] | None = None,
+        live: Live | None = None,
     ) -> None:
         self._is_development = is_development or (lambda: settings.dev)
+        self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._totals = totals
         self._profiles = ParsedProfiles()
 
     def __call__(
@@ -100,8 +112,8 @@ class Viewer:
             endpoint, arguments = links.match(request.path, request.method)
             if not request.environ.get("PATH_INFO"):
                 return _with_slash(request, links)
-            if endpoint == "asset":
-                return _asset(arguments["name"], request.args.get("v", ""))
+            if endpoint in _FILES:
+                return _FILES[endpoint](arguments["name"], request.args.get("v", ""))
             answer = VIEWS[endpoint](self._visit(request, links), **arguments)
             return _answer(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
@@ -116,7 +128,7 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
-            totals=self._totals,
+            live=self._live,
             origin=f"{request.scheme}://{request.host}",
             source_roots=self._source_roots,
         )
@@ -220,4 +232,18 @@ def _asset(name: str, version: str) -> Response:
     # were asked for are kept.
     if version == asset.version:
         headers["Cache-Control"] = _FOR_EVER
-    return Response(asset.body, 200, headers, content_type=f"{asset.mimetype}; charset=utf-8")
+    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+
+
+def _speedscope(name: str, _: str) -> Response:
+    """Serve a file of speedscope; those but its page have their version in their name."""
+    asset = speedscope().get(name)
+    if asset is None:
+        raise NotFound
+    headers = {**_SECURITY, "Content-Security-Policy": _SPEEDSCOPE_POLICY}
+    if name != SPEEDSCOPE_PAGE:
+        headers["Cache-Control"] = _FOR_EVER
+    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+
+
+_FILES = {"asset": _asset, "speedscope": _speedscope}

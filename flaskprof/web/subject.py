@@ -148,6 +148,15 @@ class Subject:
         several = [] if self.record else [("c", capture_id) for capture_id in self.ids]
         return several + list(self._with_app(query).items())
 
+    def file(self, suffix: str) -> bytes | None:
+        """Return a file of one capture as it was written, if that is what is shown."""
+        if not self.record or self.is_application_only:
+            return None
+        try:
+            return self._files(suffix)[0]
+        except CaptureNotFound:
+            return None
+
     def page(self, **query: Any) -> str:
         """The address of its page; `view`, `fn` and whatever else are its query.
 
@@ -187,9 +196,10 @@ class Subject:
         if not self.is_application_only:
             return estimate(self.graph)
         # Bounds hold for what was summed up, which a graph that was folded is not.
-        return folded(estimate(self._unfolded().graph), is_foreign)
+        return folded(estimate(self.unfolded().graph), is_foreign)
 
-    def _unfolded(self) -> Subject:
+    def unfolded(self) -> Subject:
+        """The same, with the code of others too."""
         return Subject(
             ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
         )

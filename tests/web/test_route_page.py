@@ -1,9 +1,10 @@
 """The page of one route."""
 
+from dataclasses import replace
+
 import pytest
 from werkzeug.test import Client
 
-from flaskprof.metrics.instruments import Metrics
 from flaskprof.web.app import Viewer
 from flaskprof.web.links import Links
 
@@ -128,13 +129,9 @@ def test_hostile_routes_are_shown_as_what_they_are(see, store, hostile_names):
         assert page.tags.count("script") == len(page.values("src"))
 
 
-def test_all_requests_stand_behind_the_captures(orders, settings):
-    metrics = Metrics((0.1, 0.5, 1.0))
-    for seconds in (0.05, 0.3, 0.3, 2.0):
-        metrics.observe("GET", ROUTE, "200", round(seconds * 10**9))
-    viewer = Viewer(
-        orders, settings=settings, clock=lambda: NOW, totals=metrics.collector.totals
-    )
+def test_all_requests_stand_behind_the_captures(orders, settings, processes):
+    processes.answered(ROUTE, [1, 2, 0, 1], seconds=2.65)
+    viewer = Viewer(orders, settings=settings, clock=lambda: NOW, live=processes.live())
     client = Client(viewer)
     data = client.get(ADDRESS, headers={"Accept": "application/json"}).json
     assert data["requests"] == {
@@ -146,12 +143,12 @@ def test_all_requests_stand_behind_the_captures(orders, settings):
     text = client.get(ADDRESS).text
     assert text.count('<rect class="requests"') == 4  # one of them in the legend
     assert "2 of all requests, 100 ms to 500 ms" in text
-    metrics.close()
 
 
-def test_metrics_that_cannot_be_read_leave_the_page_whole(orders, settings):
-    def totals():
+def test_metrics_that_cannot_be_read_leave_the_page_whole(orders, settings, processes):
+    def reading():
         raise OSError("gone")
 
-    client = Client(Viewer(orders, settings=settings, clock=lambda: NOW, totals=totals))
+    live = replace(processes.live(), reading=reading)
+    client = Client(Viewer(orders, settings=settings, clock=lambda: NOW, live=live))
     assert client.get(ADDRESS).status_code == 200

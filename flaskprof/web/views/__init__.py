@@ -10,13 +10,14 @@ from flaskprof.web.views.compare import compare_export, compare_page, compare_tr
 from flaskprof.web.views.export import capture_export, merge_export
 from flaskprof.web.views.files import download_profile, download_record, download_stacks
 from flaskprof.web.views.flame import capture_tree, merge_tree
+from flaskprof.web.views.overview import overview
 from flaskprof.web.views.route import route
 from flaskprof.web.visit import View
 
 __all__ = ["VIEWS"]
 
 VIEWS: Mapping[str, View] = {
-    "overview": captures,
+    "overview": overview,
     "captures": captures,
     "route": route,
     "capture": capture,

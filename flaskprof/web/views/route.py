@@ -141,10 +141,10 @@ def route(visit: Visit) -> Page:
 
 def _requests(visit: Visit, name: str, method: str) -> Durations | None:
     """Return what the metrics have counted of the route; None where they say nothing."""
-    if visit.totals is None or not method:
+    if visit.live is None or not method:
         return None
     try:
-        totals = visit.totals()
+        totals = visit.live.reading().totals
     except OSError as error:
         once("viewer totals", "the metrics cannot be read for the viewer: %s", error)
         return None
