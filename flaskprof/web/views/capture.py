@@ -23,9 +23,11 @@ from flaskprof.web.panels.source import source
 from flaskprof.web.panels.table import STATE, table
 from flaskprof.web.panels.tree import tree
 from flaskprof.web.rows import (
+    CaptureRow,
     FunctionRow,
     KindShare,
     Summary,
+    capture_row,
     function_row,
     kind_shares,
     profile_data,
@@ -65,7 +67,7 @@ class CaptureView:
     summary: Summary
     is_merge: bool
     title: str
-    parts: Sequence[tuple[str, str]]
+    parts: Sequence[CaptureRow]
     truth: str
     total: Figure
     total_calls: Figure
@@ -203,11 +205,16 @@ def _selected_urls(
     return urls | {"Clear": subject.page(view=current)}
 
 
-def _parts(subject: Subject) -> list[tuple[str, str]]:
-    """Return names and addresses of what a merge was made of."""
+def _parts(subject: Subject) -> list[CaptureRow]:
+    """Return what a merge was made of."""
     if subject.record:
         return []
-    return [(item.name, subject.visit.links.subject([item.id])) for item in subject.records]
+    visit = subject.visit
+    longest = max(record.duration_seconds for record in subject.records)
+    return [
+        capture_row(record, links=visit.links, now=visit.now, longest_seconds=longest)
+        for record in subject.records
+    ]
 
 
 def _row(subject: Subject, of: Function | None) -> FunctionRow | None:
