@@ -360,6 +360,13 @@ class Settings:
         "Who may read the metrics: open to requests that did not come through a proxy, only "
         "with a token, or off.",
     )
+    access: Callable[[str, dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "Who may beside those whom development and tokens allow: it is called with what is "
+        "wanted, ask (for a capture), look (at pages) or change (what is kept), and with the "
+        "WSGI environ, in Flask within the request's context, and answers true or false.",
+    )
     secret: tuple[str, ...] = _setting(
         _SECRETS,
         (),
@@ -471,6 +478,12 @@ class Settings:
         None,
         "What returns the value of the label for a request: it is called with the WSGI "
         "environ when the response starts, in Flask within the request's context.",
+    )
+    sqlalchemy: bool = _setting(
+        _BOOLEAN,
+        True,
+        "Whether the queries of SQLAlchemy are counted and timed, in an application that uses "
+        "it, and listed without their values for a captured request.",
     )
     service_name: str = _setting(
         _TEXT,

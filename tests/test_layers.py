@@ -18,8 +18,9 @@ PACKAGE = Path(flaskprof.__file__).parent
 # Lowest first. A module may import what stands in a row above its own.
 LAYERS = (
     {"errors", "ids", "log"},
-    {"config"},
-    {"access", "profiles", "record", "routes"},
+    {"config", "profiles"},
+    {"queries"},
+    {"access", "record", "routes"},
     {"formats"},
     {"metrics", "store"},
     {"capture"},

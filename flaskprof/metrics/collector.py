@@ -55,9 +55,7 @@ class DirectoryCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Yield every family of the table; raises OSError where nothing can be read."""
-        if self._before is not None:
-            self._before()
-        reading = self._read()
+        reading = self.reading()
         self._alive = reading.alive
         if reading.dead and self._folds and self._directory is not None:
             _fold_in_background(self._directory)
@@ -65,7 +63,10 @@ class DirectoryCollector(Collector):
         usage = self.usage() if self.usage is not None else None
         yield from families(reading, Surroundings(self.role, is_in_memory, usage))
 
-    def _read(self) -> Reading:
+    def reading(self) -> Reading:
+        """Return the sums of all; raises OSError where nothing can be read."""
+        if self._before is not None:
+            self._before()
         own = self._own
         unplaced = () if own is None or own.is_placed else (own,)
         if self._directory is None:

@@ -199,7 +199,7 @@ OWN_SECONDS = Metric(
     ("part",),
     "Time spent inside flaskprof itself.",
     "The part requests is on the path of requests, of which one in 64 is timed and counted 64 "
-    "times; captures is the conversion and writing of captures, in the background.",
+    "times; captures is the processor time of their conversion and writing, in the background.",
     measure="own",
 )
 INFO = Metric(

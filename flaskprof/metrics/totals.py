@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import add, neg
 
 from flaskprof.metrics.layout import OVERFLOW, label_text, labels_of
 from flaskprof.metrics.table import EXCEPTIONS, METRICS, Kind
 
-__all__ = ["Exemplar", "Row", "Slots", "Snapshot", "Totals", "overflow_of_exceptions"]
+__all__ = ["Exemplar", "Row", "Totals", "is_passing", "overflow_of_exceptions"]
 
 # What is true of a process only while it lives, and must not be added to the totals of
 # those that ended.
@@ -18,6 +18,11 @@ _PASSING = tuple(
 )
 
 _OVERFLOW_ROW = label_text([OVERFLOW] * 3)
+
+
+def is_passing(text: bytes) -> bool:
+    """Whether the counter of a label text is none of what outlives a process."""
+    return text.startswith(_PASSING)
 
 
 def overflow_of_exceptions() -> tuple[str, ...]:
@@ -47,35 +52,6 @@ class Row:
     cells: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """The taken slots of an area: label texts, times, and `width` cells for each."""
-
-    texts: list[bytes]
-    created_ns: list[int]
-    cells: list[int]
-    width: int
-
-    def __iter__(self) -> Iterator[tuple[bytes, int, list[int]]]:
-        """Yield text, time and cells of each slot."""
-        width, cells = self.width, self.cells
-        places = range(0, len(cells), width)
-        for text, created_ns, at in zip(self.texts, self.created_ns, places, strict=True):
-            yield text, created_ns, cells[at : at + width]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one worker file holds. Exemplars stand with label text and bucket."""
-
-    bounds_ns: tuple[int, ...]
-    created_ns: int
-    most_series: int
-    requests: Slots
-    counters: Slots
-    exemplars: list[tuple[bytes, int, Exemplar]]
-
-
 @dataclass(slots=True)
 class Totals:
     """Sums by label text. `most_series` is the largest bound that any file declared."""
@@ -86,20 +62,13 @@ class Totals:
     counters: dict[bytes, Row] = field(default_factory=dict)
     exemplars: dict[tuple[bytes, int], Exemplar] = field(default_factory=dict)
 
-    def add_snapshot(self, snapshot: Snapshot, *, is_alive: bool) -> None:
-        """Add what a file holds; of a dead process only what outlives it.
+    def add_requests(self, rows: Iterable[tuple[bytes, Row]]) -> None:
+        """Add cells of label sets of requests."""
+        _add_rows(self.requests, rows)
 
-        Raises ValueError, and has added nothing, where a label text is damaged.
-        """
-        requests = _rows(snapshot.requests, self.requests)
-        counters = _rows(snapshot.counters, self.counters)
-        if not is_alive:
-            counters = [row for row in counters if not row[0].startswith(_PASSING)]
-        self.most_series = max(self.most_series, snapshot.most_series)
-        _add_rows(self.requests, requests)
-        _add_rows(self.counters, counters)
-        for text, bucket, exemplar in snapshot.exemplars:
-            self._add_exemplar((text, bucket), exemplar)
+    def add_counters(self, rows: Iterable[tuple[bytes, Row]]) -> None:
+        """Add values of counters and gauges."""
+        _add_rows(self.counters, rows)
 
     def add_totals(self, other: Totals) -> None:
         """Add other sums over the same buckets."""
@@ -148,18 +117,11 @@ class Totals:
             self.exemplars[key] = exemplar
 
 
-def _rows(slots: Slots, known: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:
-    return [
-        (text, Row(known[text].labels if text in known else labels_of(text), created_ns, cells))
-        for text, created_ns, cells in slots
-    ]
-
-
 def _negative(rows: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:
     return [
         (text, Row(row.labels, row.created_ns, list(map(neg, row.cells))))
         for text, row in rows.items()
-        if not text.startswith(_PASSING)
+        if not is_passing(text)
     ]
 
 

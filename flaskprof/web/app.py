@@ -22,6 +22,7 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, speedscope, templates
 from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
@@ -30,7 +31,7 @@ from flaskprof.web.problems import wants_json
 from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
-from flaskprof.web.visit import Data, Download, Page, Visit
+from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -75,6 +76,8 @@ class Viewer:
 
     Only GET and HEAD are answered. `is_development` says whether source may be shown where
     the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
+    `live` tells what the processes do whose captures these are; without it the front page
+    is the list of captures.
     """
 
     def __init__(
@@ -84,8 +87,10 @@ class Viewer:
         settings: Settings,
         is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
+        live: Live | None = None,
     ) -> None:
         self._is_development = is_development or (lambda: settings.dev)
+        self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -110,11 +115,7 @@ class Viewer:
             if endpoint in _FILES:
                 return _FILES[endpoint](arguments["name"], request.args.get("v", ""))
             answer = VIEWS[endpoint](self._visit(request, links), **arguments)
-            if isinstance(answer, Download):
-                return _download(answer)
-            if isinstance(answer, Data):
-                return _data(answer, request)
-            return _page(answer, request, links)
+            return _answer(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
             return _page(page, request, links, headers)
@@ -127,6 +128,7 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
+            live=self._live,
             origin=f"{request.scheme}://{request.host}",
             source_roots=self._source_roots,
         )
@@ -172,6 +174,19 @@ def _with_slash(request: Request, links: Links) -> Response:
 
 def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+def _answer(
+    answer: Page | Download | Data | Redirect, request: Request, links: Links
+) -> Response:
+    match answer:
+        case Download():
+            return _download(answer)
+        case Data():
+            return _data(answer, request)
+        case Redirect():
+            return Response(status=303, headers={**_SECURITY, "Location": answer.url})
+    return _page(answer, request, links)
 
 
 def _page(

@@ -65,6 +65,7 @@ _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
 class CaptureRow:
     """One capture in the list."""
 
+    id: str
     url: str
     method: str
     name: str
@@ -161,6 +162,7 @@ def capture_row(
 ) -> CaptureRow:
     """Show one capture; its bars are shares of `longest_seconds`."""
     return CaptureRow(
+        id=record.id,
         url=links.capture(record.id),
         method="" if record.title else record.method,
         name=_subject(record),

@@ -209,7 +209,7 @@ def test_order_and_restrictions_of_the_settings_hold_until_they_are_lifted(
     )
     client = Client(Viewer(store, settings=settings))
     accept = {"Accept": "application/json"}
-    table = client.get(f"/c/{capture.id}", headers=accept).json["table"]
+    table = client.get(f"/c/{capture.id}?view=table", headers=accept).json["table"]
     stats.sort_stats("calls")
     _, expected = stats.get_print_list([0.5, "jinja2|json", 3])
     assert table["matching"] == 3

@@ -12,9 +12,9 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, NotFound
 
-from flaskprof.formats import FORMATS
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
+from flaskprof.web.exports import EXPORTS
 from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
 from flaskprof.web.panels.flame import flame
@@ -22,6 +22,7 @@ from flaskprof.web.panels.sandwich import sandwich
 from flaskprof.web.panels.source import source
 from flaskprof.web.panels.table import STATE, table
 from flaskprof.web.panels.tree import tree
+from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
     CaptureRow,
     FunctionRow,
@@ -86,6 +87,7 @@ class CaptureView:
     is_drawn: bool
     panel_template: str
     panel: Any
+    queries: QueriesView | None
 
 
 # The views in the order of their tabs: name, text, what it is for, and what makes it.
@@ -135,7 +137,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
                 **profile_data(graph, is_sampled=truth == "sampled"),
                 "truth": truth,
                 "application_only": subject.is_application_only,
-                "exports": {row: subject.export(row) for row in FORMATS},
+                "exports": {row: subject.export(row) for row in EXPORTS},
             },
             **panel.data(),
         }
@@ -157,7 +159,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         has_estimated_times=subject.is_application_only and not subject.has_stacks,
         app_url=_app_url(subject, name, selected),
         exports=[
-            Export(row.suffix, row.summary, subject.export(key)) for key, row in FORMATS.items()
+            Export(row.suffix, row.summary, subject.export(key)) for key, row in EXPORTS.items()
         ],
         record_url=subject.visit.links.download_record(record.id) if subject.record else "",
         speedscope_url=subject.visit.links.speedscope(
@@ -168,6 +170,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         is_drawn=name == "flame",
         panel_template=panel.template,
         panel=panel.view,
+        queries=queries_view(record),
     )  # fmt: skip
     return Page("capture.html", page, data)
 
