@@ -154,10 +154,12 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         functions=count(len(graph.functions)),
         kinds=kind_shares(graph),
         hottest=_row(subject, subject.hottest),
-        tabs=_tabs(subject, name, selected),
+        tabs=_tabs(subject, name, wanted),
         is_application_only=subject.is_application_only,
         has_estimated_times=subject.is_application_only and not subject.has_stacks,
-        app_url=_app_url(subject, name, selected),
+        app_url=subject.page(
+            view=name, fn=wanted, app="" if subject.is_application_only else "1"
+        ),
         exports=[
             Export(row.suffix, row.summary, subject.export(key)) for key, row in EXPORTS.items()
         ],
@@ -180,17 +182,11 @@ def _at_first(query: Mapping[str, str]) -> str:
     return "table" if any(name in query for name in STATE) else _PANELS[0][0]
 
 
-def _tabs(subject: Subject, current: str, selected: Function | None) -> list[Tab]:
-    key = subject.key(selected)
+def _tabs(subject: Subject, current: str, key: str) -> list[Tab]:
     return [
         Tab(name, text, hint, subject.page(view=name, fn=key), name == current)
         for name, text, hint, _ in _PANELS
     ]
-
-
-def _app_url(subject: Subject, name: str, selected: Function | None) -> str:
-    app = "" if subject.is_application_only else "1"
-    return subject.page(view=name, fn=subject.key(selected), app=app)
 
 
 def _selected_urls(
