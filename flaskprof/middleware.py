@@ -37,6 +37,7 @@ from flaskprof.queries.log import begin as begin_queries
 from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
+from flaskprof.view_names import view_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -465,6 +466,7 @@ class CapturedExchange(Exchange):
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
+        view = view_name(match.view, self.method)
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,
@@ -473,6 +475,9 @@ class CapturedExchange(Exchange):
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
+            view=view.name if view else "",
+            view_file=view.file if view else "",
+            view_line=view.line if view else None,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
             engine=engine.name,
@@ -538,7 +543,9 @@ class CapturedBody:
         self._iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        self._iterator = self._begin()
+        # A test client may ask again for what is an iterator by then.
+        if self._iterator is None:
+            self._iterator = self._begin()
         return self
 
     def __next__(self) -> bytes:

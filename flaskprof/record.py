@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from flaskprof.errors import StoreError
@@ -38,6 +38,11 @@ class CaptureRecord:
     with. `overlaps` counts the other requests that ran in the process meanwhile. `notes`
     are sentences that limit what the profile shows.
 
+    `view` is the dotted name of the view function that ran, `view_file` and `view_line` are
+    where it begins. `template_seconds` are what templates took to render, by name, without
+    those that were rendered meanwhile. `trace_id` (32 hexadecimal digits) and `span_id` (16)
+    are those of the request in a distributed trace, empty where there is none.
+
     `query_count` and `query_seconds` are of the database, None where queries were not watched;
     `queries` are the ones that took longest or were repeated, without any value.
     """
@@ -65,6 +70,12 @@ class CaptureRecord:
     python_call_ns: float | None = None
     builtin_call_ns: float | None = None
     overlaps: int | None = None
+    view: str = ""
+    view_file: str = ""
+    view_line: int | None = None
+    template_seconds: dict[str, float] = field(default_factory=dict)
+    trace_id: str = ""
+    span_id: str = ""
     query_count: int | None = None
     query_seconds: float | None = None
     queries: tuple[QueryGroup, ...] = ()
@@ -139,6 +150,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+def _seconds(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise TypeError("an object of numbers is expected")
+    return {_text(name): _number(seconds) for name, seconds in value.items()}
+
+
 def _queries(value: Any) -> tuple[QueryGroup, ...]:
     if not isinstance(value, list):
         raise TypeError("a list of queries is expected")
@@ -149,9 +166,9 @@ def _checked(kind: type[T], data: Any) -> T:
     """Return the dataclass of this kind that `data` holds the fields of."""
     return kind(
         **{
-            field.name: _CHECKS[str(field.type)](data[field.name])
-            for field in fields(kind)  # type: ignore[arg-type]  # only dataclasses come here
-            if field.name in data or field.default is MISSING
+            row.name: _CHECKS[str(row.type)](data[row.name])
+            for row in fields(kind)  # type: ignore[arg-type]  # only dataclasses come here
+            if row.name in data or row.default is row.default_factory is MISSING
         }
     )
 
@@ -196,5 +213,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "int": _whole,
     "int | None": _optional(_whole),
     "tuple[str, ...]": _texts,
+    "dict[str, float]": _seconds,
     "tuple[QueryGroup, ...]": _queries,
 }

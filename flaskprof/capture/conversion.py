@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from flaskprof.capture.engines import Recording
 from flaskprof.formats import FORMATS
-from flaskprof.profiles.model import CallTree
+from flaskprof.profiles.model import CallTree, Profile
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.queries.log import QueryLog
@@ -42,7 +42,17 @@ def convert(
         query_seconds=None if queries is None else queries.spent_ns / 1e9,
         queries=() if queries is None else queries.groups(),
     )
+    if record.exactness == "exact" and not _ran(record, profile):
+        record = replace(record, view="", view_file="", view_line=None)
     files = {".prof": write_profile(call_graph(profile))}
     if isinstance(profile, CallTree):
         files[".pb.gz"] = FORMATS["pprof"].write(profile, record)
     return record, files
+
+
+def _ran(record: CaptureRecord, profile: Profile) -> bool:
+    """Whether the view was called at all: a hook may have answered in its place."""
+    return any(
+        (function.file, function.line) == (record.view_file, record.view_line)
+        for function in profile.functions
+    )

@@ -28,7 +28,8 @@ from flaskprof.capture.sampling.watcher import NoWatcherError, Watcher
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
-from flaskprof.config import Settings
+from flaskprof.config import PREFIX, Settings
+from flaskprof.errors import FlaskprofError
 from flaskprof.metrics.in_flight import in_flight_directory
 from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
@@ -38,7 +39,7 @@ from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.layout import make_data_directory
 from flaskprof.store.owner import claim
 
-__all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
+__all__ = ["Recorder", "SkippedError", "close_all", "recorder_for", "recorder_of_process"]
 
 _EXIT_SECONDS = 3.0
 _LONG_PAUSE_SECONDS = 1.0
@@ -275,6 +276,28 @@ def recorder_for(settings: Settings) -> Recorder:
         if recorder is None:
             recorder = _recorders[directory] = Recorder(settings)
         return recorder
+
+
+def recorder_of_process() -> Recorder | None:
+    """Return the recorder of the data directory that this process used first.
+
+    In a process without a middleware, such as a worker of a queue, it is that of
+    ``FLASKPROF_DIR`` in the environment. None where neither is there.
+    """
+    for recorder in _recorders.values():
+        return recorder
+    if not os.environ.get(PREFIX + "DIR"):
+        return None
+    try:
+        settings = Settings.load()
+        if not settings.enabled:
+            return None
+        recorder = recorder_for(settings)
+        recorder.start("nobody")
+    except FlaskprofError as error:
+        log.once("process settings", "nothing is counted or captured: %s", error)
+        return None
+    return recorder
 
 
 def close_all() -> None:

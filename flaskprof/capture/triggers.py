@@ -26,9 +26,10 @@ _WITH_TOKEN = {"": "exact", "sample": "sampled"}
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A capture that was asked for by someone who may: at home, with a token, or as a user.
+    """A capture that was asked for by someone who may, or by the code of the application.
 
-    `exactness` is that of the engine which is to make it: "exact" or "sampled".
+    `trigger` is "header", "token" or, where code asked, "api". `exactness` is that of
+    the engine which is to make it: "exact" or "sampled".
     """
 
     trigger: str
@@ -39,12 +40,13 @@ class Ask:
     @property
     def is_at_home(self) -> bool:
         """Whether the development rule allowed it."""
-        return self.token is None and not self.is_user
+        return self.token is None and not self.is_user and self.trigger == "header"
 
 
 class Skip(Enum):
     """Why a capture is not made: the label of the metric is the name, the header the text."""
 
+    asynchronous = "an event loop runs other tasks in the same thread"
     busy = "another profiler is active"
     excluded = "this route is excluded"
     full = "the data directory is full"

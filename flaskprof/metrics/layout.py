@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 MAGIC = int.from_bytes(b"fprofwrk", "little")
-VERSION = 1
+VERSION = 2
 WORD = 8
 FILE_NAME = re.compile(r"([0-9a-f]{32})\.worker\Z")
 
@@ -49,7 +49,9 @@ OVERFLOW = "_overflow_"
 _PAGE_WORDS = 512
 _BOUNDS_AT = 16
 LABEL_WORDS = 16  # for each slot, on the average
-_MORE_COUNTERS = 64
+# Beside the exceptions: 64 of our own, and the cells of sections, templates and what the
+# application declares (`flaskprof.metrics.series`).
+_MORE_COUNTERS = 64 + 1472
 _MAX_WORDS = 1 << 27  # a file of more than a gigabyte is none of ours
 
 

@@ -17,6 +17,9 @@ _PASSING = tuple(
     f'["{metric.name}"'.encode() for metric in METRICS if metric.kind in {Kind.gauge, Kind.info}
 )
 
+# How many label sets there are of a metric whose cells are counters.
+_MOST = {metric.name: metric.most for metric in METRICS if metric.most}
+
 _OVERFLOW_ROW = label_text([OVERFLOW] * 3)
 
 
@@ -94,13 +97,31 @@ class Totals:
         }
         return (
             _youngest(self.requests, _OVERFLOW_ROW, self.most_series),
-            _youngest(exceptions, _OVERFLOW_EXCEPTIONS, self.most_series),
+            [
+                *_youngest(exceptions, _OVERFLOW_EXCEPTIONS, self.most_series),
+                *(text for name in _MOST for text in self._beyond_most(name)),
+            ],
         )
+
+    def _beyond_most(self, name: str) -> list[bytes]:
+        """Return the cells of the youngest label sets of a metric that has too many."""
+        sets: dict[tuple[str, ...], list[bytes]] = {}
+        for text, row in self.counters.items():
+            if row.labels[0] == name and set(row.labels[1:-1]) != {OVERFLOW}:
+                sets.setdefault(row.labels[1:-1], []).append(text)
+        if len(sets) <= _MOST[name]:
+            return []
+        first_seen = {
+            labels: min(self.counters[text].created_ns for text in texts)
+            for labels, texts in sets.items()
+        }
+        oldest_first = sorted(sets, key=lambda labels: (first_seen[labels], labels))
+        return [text for labels in oldest_first[_MOST[name] :] for text in sets[labels]]
 
     def move_to_overflow(self, requests: list[bytes], counters: list[bytes]) -> None:
         """Count label sets, where they are known here, under that of the overflow."""
-        _move(self.requests, requests, _OVERFLOW_ROW)
-        _move(self.counters, counters, _OVERFLOW_EXCEPTIONS)
+        _move(self.requests, dict.fromkeys(requests, _OVERFLOW_ROW))
+        _move(self.counters, {text: _overflow_of(text) for text in counters})
         moved = set(requests)
         for text, bucket in [key for key in self.exemplars if key[0] in moved]:
             exemplar = self.exemplars.pop((text, bucket))
@@ -143,8 +164,16 @@ def _youngest(rows: Mapping[bytes, Row], overflow: bytes, most: int) -> list[byt
     return texts[most:]
 
 
-def _move(rows: dict[bytes, Row], texts: Iterable[bytes], overflow: bytes) -> None:
-    for text in texts:
+def _overflow_of(text: bytes) -> bytes:
+    """Return the counter of the overflow that goes with one of a bounded metric."""
+    name, *_, cell = labels_of(text)
+    if name == EXCEPTIONS.name:
+        return _OVERFLOW_EXCEPTIONS
+    return label_text([name, *[OVERFLOW] * (len(labels_of(text)) - 2), cell])
+
+
+def _move(rows: dict[bytes, Row], to: Mapping[bytes, bytes]) -> None:
+    for text, overflow in to.items():
         row = rows.pop(text, None)
         if row is not None:
             moved = Row(labels_of(overflow), row.created_ns, row.cells)

@@ -51,6 +51,8 @@ def metrics(tmp_path):
     for number in range(4):
         metrics.observe("POST", f"/{number}", "500", 2000 * MS)
     metrics.count_exception("GET", "/a", "ValueError")
+    metrics.observe_section("import", 50 * MS)
+    metrics.observe_template("order.html", 3 * MS)
     metrics.count_capture("header", "stored")
     metrics.count_skip("budget")
     metrics.count_failure("spool")

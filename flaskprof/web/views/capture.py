@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
+from flaskprof.web.comparisons import Suggestion, route_of, suggestions
 from flaskprof.web.exports import EXPORTS
 from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
@@ -82,6 +83,8 @@ class CaptureView:
     exports: Sequence[Export]
     record_url: str
     speedscope_url: str
+    comparisons: Sequence[Suggestion]
+    route: tuple[str, str] | None
     selected: FunctionRow | None
     selected_urls: Mapping[str, str]
     is_drawn: bool
@@ -167,6 +170,8 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         speedscope_url=subject.visit.links.speedscope(
             subject.export("speedscope"), visible(subject.title)
         ),
+        comparisons=suggestions(subject),
+        route=route_of(subject),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
         is_drawn=name == "flame",
