@@ -20,7 +20,8 @@ The application's URL map, hooks, error handlers, blueprints and session stay as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flask import got_request_exception, request
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["FlaskProf"]
 
 _NAME = "flaskprof"
+
+Access = Callable[[str, dict[str, Any]], object]
+
+_OF_BODY = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING"})
 
 
 class FlaskProf:
@@ -71,6 +76,7 @@ class FlaskProf:
             ),
             is_development=lambda: settings.dev or app.debug,
             host_paths=lambda: _static_parts(app),
+            decide=_within(app, settings.access),
         )
         app.async_to_sync = following(app.async_to_sync)  # type: ignore[method-assign]  # as above
         got_request_exception.connect(_note_exception, app)
@@ -87,6 +93,23 @@ def _note_exception(_app: Flask, exception: Exception, **_: Any) -> None:
     exchange = request.environ.get(EXCHANGE)
     if exchange is not None:
         exchange.note_exception(exception)
+
+
+def _within(app: Flask, access: Access | None) -> Access | None:
+    """Return the application's access function as it runs within a request's context.
+
+    It finds session and user as a view does. The request that it sees has no body, which is
+    the application's to read, and what it changes in the session is not sent.
+    """
+    if access is None:
+        return None
+
+    def decide(wanted: str, environ: dict[str, Any]) -> object:
+        seen = {name: value for name, value in environ.items() if name not in _OF_BODY}
+        with app.request_context(seen | {"wsgi.input": io.BytesIO()}):
+            return access(wanted, environ)
+
+    return decide
 
 
 def _static_parts(app: Flask) -> Iterator[str]:

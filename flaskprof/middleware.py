@@ -24,6 +24,7 @@ from werkzeug.wsgi import get_current_url
 from flaskprof import log
 from flaskprof.access import AccessRules
 from flaskprof.capture.engines import Engine, Recording
+from flaskprof.capture.flights import ENVIRON, MATCH, Flight
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
@@ -31,8 +32,12 @@ from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
 from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
+from flaskprof.queries.log import QueryLog
+from flaskprof.queries.log import begin as begin_queries
+from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
+from flaskprof.view_names import view_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -124,6 +129,8 @@ class Middleware:
                 environ, start_response, recorder, self._name_route, ask
             )
         environ[EXCHANGE] = exchange
+        if recorder.watches_queries:
+            exchange.watch_queries()
         exchange.begin(entered)
         return exchange
 
@@ -135,6 +142,8 @@ class Exchange:
         "_begin_ns",
         "_cpu_started",
         "_environ",
+        "_flight",
+        "_flights",
         "_label",
         "_length",
         "_match",
@@ -151,6 +160,7 @@ class Exchange:
         "is_counted",
         "is_ended",
         "method",
+        "queries",
         "recording",
     )
 
@@ -165,11 +175,13 @@ class Exchange:
         self.exception: type[BaseException] | None = None
         self.is_counted = True
         self.recording: Recording | None = None
+        self.queries: QueryLog | None = None
         self._environ = environ
         self._server_start_response = start_response
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
         self._metrics = recorder.metrics
+        self._flights = recorder.in_flight.flights
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
@@ -192,11 +204,26 @@ class Exchange:
         self._started = started = perf_counter_ns()
         self._begin_ns = started - entered
         self._stream = Stream(started) if metrics.measures_stream else None
+        # What is in flight refers to the exchange only while the application is called: a
+        # server may drop the response later on without a word.
+        flight: Flight = [self.method, entered, get_ident(), self._environ, None]
+        self._flight = flight
+        self._flights[id(flight)] = flight
+        if self._recorder.in_flight.is_parked:
+            self._recorder.wake_watcher()
+
+    def watch_queries(self) -> None:
+        """Count the queries of the request from here on, and keep those of a captured one."""
+        self.queries = begin_queries()
+        if self.recording is not None:
+            self.queries.keep_statements()
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
         self._name_route = name_route
         self._environ = environ
+        if self._flight[ENVIRON] is not None:
+            self._flight[ENVIRON] = environ
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, followed to its end."""
@@ -205,6 +232,7 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
+        self._flight[ENVIRON] = None
         stream = self._stream
         if _is_passed_on(result, environ):
             if stream is not None:
@@ -230,7 +258,7 @@ class Exchange:
     def name(self) -> None:
         """Name the route while it is known: Flask forgets its request when it returns."""
         try:
-            self._match = self._name_route(self._environ)
+            self._match = self._flight[MATCH] = self._name_route(self._environ)
         except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
 
@@ -265,8 +293,11 @@ class Exchange:
         self.is_ended = True
         try:
             ended = perf_counter_ns()
+            self._flights.pop(id(self._flight), None)
             metrics = self._metrics
             self._release()
+            if self.queries is not None:
+                self.queries.end()
             metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
@@ -374,6 +405,8 @@ class CapturedExchange(Exchange):
         if recording is None:
             return code(*arguments)
         try:
+            if self.queries is not None:
+                resume_queries(self.queries)
             recording.on()
         except Exception:  # noqa: BLE001  the application runs all the same
             _failed(self._recorder, "recording")
@@ -433,6 +466,7 @@ class CapturedExchange(Exchange):
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
+        view = view_name(match.view, self.method)
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,
@@ -441,6 +475,9 @@ class CapturedExchange(Exchange):
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
+            view=view.name if view else "",
+            view_file=view.file if view else "",
+            view_line=view.line if view else None,
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
             engine=engine.name,
@@ -452,7 +489,7 @@ class CapturedExchange(Exchange):
             overlaps=self._overlap.others if self._overlap else None,
             notes=self._notes_on(engine),
         )
-        self._recorder.store_later(record, recording)
+        self._recorder.store_later(record, recording, self.queries)
         return self._id
 
     def _notes_on(self, engine: Engine) -> tuple[str, ...]:
@@ -506,7 +543,9 @@ class CapturedBody:
         self._iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        self._iterator = self._begin()
+        # A test client may ask again for what is an iterator by then.
+        if self._iterator is None:
+            self._iterator = self._begin()
         return self
 
     def __next__(self) -> bytes:

@@ -24,12 +24,16 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A matched route with the prefix it is mounted at, and its endpoint; empty if none."""
+    """A matched route with the prefix it is mounted at, and its endpoint; empty if none.
+
+    `view` is the view function of the endpoint, where it is known.
+    """
 
     route: str = ""
     endpoint: str = ""
     is_captured: bool = True
     is_counted: bool = True
+    view: object = None
 
 
 _NOTHING = Match()
@@ -106,6 +110,7 @@ class RouteNamer:
             endpoint=endpoint,
             is_captured=excluded is None and not self._exclusion.captures(route),
             is_counted=not excluded and not self._exclusion.metrics(route),
+            view=view,
         )
 
     def _unmatched(self, environ: Mapping[str, Any]) -> Match:

@@ -25,8 +25,12 @@ from flaskprof.access import AccessRules
 from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
 from flaskprof.errors import ConfigError, StoreError
+from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.exposition import sidecar_registry
+from flaskprof.metrics.in_flight import in_flight_directory, read_workers
 from flaskprof.metrics.layout import metrics_directory
+from flaskprof.metrics.live import Live
+from flaskprof.metrics.ring import recent_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.owner import claim, owner_of
 from flaskprof.web.app import Viewer
@@ -70,12 +74,20 @@ class Sidecar:
             metrics_directory(self.store.path), lambda: usage_of(self.store)
         )
         self._pages = OwnPages(
-            viewer=Viewer(self.store, settings=settings),
+            viewer=Viewer(self.store, settings=settings, live=self._live()),
             prefix=settings.prefix,
             metrics=make_wsgi_app(registry),
             metrics_path=settings.metrics_path,
             metrics_access=settings.metrics,
             rules=self.rules,
+        )
+
+    def _live(self) -> Live:
+        path = self.store.path
+        return Live(
+            reading=DirectoryCollector(metrics_directory(path), role="sidecar").reading,
+            workers=lambda: read_workers(in_flight_directory(path)),
+            recent=recent_directory(path),
         )
 
     def start(self) -> None:

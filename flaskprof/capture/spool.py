@@ -17,6 +17,7 @@ from flaskprof import log
 from flaskprof.capture.conversion import convert
 from flaskprof.capture.engines import Recording
 from flaskprof.metrics.instruments import Metrics
+from flaskprof.queries.log import QueryLog
 from flaskprof.record import CaptureRecord
 
 __all__ = ["CaptureSink", "Spool"]
@@ -52,7 +53,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._clock = clock
         self._changed = threading.Condition()
-        self._queue: deque[tuple[CaptureRecord, Recording]] = deque()
+        self._queue: deque[tuple[CaptureRecord, Recording, QueryLog | None]] = deque()
         self._busy = False
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -70,11 +71,13 @@ class Spool:
         """
         return len(self._queue) >= _LONGEST_QUEUE // 2
 
-    def put(self, record: CaptureRecord, recording: Recording) -> None:
+    def put(
+        self, record: CaptureRecord, recording: Recording, queries: QueryLog | None = None
+    ) -> None:
         """Hand a finished recording over; never blocks, drops it where the queue is full."""
         with self._changed:
             if len(self._queue) < _LONGEST_QUEUE and not self._closing:
-                self._queue.append((record, recording))
+                self._queue.append((record, recording, queries))
                 if self._thread is None:
                     self._thread = threading.Thread(
                         target=self._run, name="flaskprof-spool", daemon=True
@@ -109,13 +112,18 @@ class Spool:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 if not self._queue:
                     return
-                record, recording = self._queue.popleft()
+                record, recording, queries = self._queue.popleft()
                 self._busy = True
-            self._metrics.count_capture(record.trigger, self._write(record, recording))
+            began_ns = time.thread_time_ns()
+            outcome = self._write(record, recording, queries)
+            self._metrics.count_own_time("captures", time.thread_time_ns() - began_ns)
+            self._metrics.count_capture(record.trigger, outcome)
             # The next capture may be long in coming; this one must not be kept until then.
-            del record, recording
+            del record, recording, queries
 
-    def _write(self, record: CaptureRecord, recording: Recording) -> str:
+    def _write(
+        self, record: CaptureRecord, recording: Recording, queries: QueryLog | None
+    ) -> str:
         """Write one capture and return what became of it."""
         try:
             if self._sink.bytes_used() >= self._max_bytes:
@@ -128,7 +136,7 @@ class Spool:
                 )
                 return "dropped"
             self._full_since = None
-            self._sink.save(*convert(record, recording))
+            self._sink.save(*convert(record, recording, queries))
         except Exception as error:  # noqa: BLE001  one capture lost; the next may be written
             self._metrics.count_failure("spool")
             log.once(f"spool {type(error).__name__}", "a capture was not written: %s", error)

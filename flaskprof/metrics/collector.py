@@ -10,7 +10,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from flaskprof import log
-from flaskprof.metrics.families import Surroundings, families
+from flaskprof.metrics.families import Surroundings, declarations, families
 from flaskprof.metrics.folding import Reading, fold, read
 from flaskprof.metrics.worker_file import WorkerFile
 
@@ -43,6 +43,8 @@ class DirectoryCollector(Collector):
         self._before = before
         self._folds = folds
         self._alive = 0
+        # Names of what applications declared, as of the last scrape.
+        self.declared: frozenset[str] = frozenset()
 
     @property
     def alive(self) -> int:
@@ -55,17 +57,19 @@ class DirectoryCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Yield every family of the table; raises OSError where nothing can be read."""
-        if self._before is not None:
-            self._before()
-        reading = self._read()
+        reading = self.reading()
         self._alive = reading.alive
         if reading.dead and self._folds and self._directory is not None:
             _fold_in_background(self._directory)
         is_in_memory = self._own is not None and not self._own.is_placed
         usage = self.usage() if self.usage is not None else None
+        self.declared = frozenset(row.name for row in declarations(reading.totals))
         yield from families(reading, Surroundings(self.role, is_in_memory, usage))
 
-    def _read(self) -> Reading:
+    def reading(self) -> Reading:
+        """Return the sums of all; raises OSError where nothing can be read."""
+        if self._before is not None:
+            self._before()
         own = self._own
         unplaced = () if own is None or own.is_placed else (own,)
         if self._directory is None:

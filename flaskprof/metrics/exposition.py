@@ -43,8 +43,9 @@ def sidecar_registry(
     where the directory cannot be read.
     """
     registry = CollectorRegistry(support_collectors_without_names=True)
-    registry.register(DirectoryCollector(directory, role="sidecar", usage=usage))
-    registry.register(_HostMetrics(lambda: False))
+    collector = DirectoryCollector(directory, role="sidecar", usage=usage)
+    registry.register(collector)
+    registry.register(_HostMetrics(collector, lambda: False))
     return registry
 
 
@@ -52,7 +53,7 @@ def metrics_app(collector: DirectoryCollector) -> WSGIApplication:
     """Return the WSGI application that serves `collector` in an application's process."""
     registry = CollectorRegistry(support_collectors_without_names=True)
     registry.register(collector)
-    registry.register(_HostMetrics(lambda: collector.alive <= 1))
+    registry.register(_HostMetrics(collector, lambda: collector.alive <= 1))
     app: WSGIApplication = make_wsgi_app(registry)
     return app
 
@@ -61,10 +62,12 @@ class _HostMetrics(Collector):
     """The application's own metrics of prometheus_client, except those named like ours.
 
     Its default registry holds those of one process: with several, each scrape would meet
-    another and counters would fall, so that they are served only where `is_alone`.
+    another and counters would fall, so that they are served only where `is_alone`. `ours`
+    has been collected just before.
     """
 
-    def __init__(self, is_alone: Callable[[], bool]) -> None:
+    def __init__(self, ours: DirectoryCollector, is_alone: Callable[[], bool]) -> None:
+        self._ours = ours
         self._is_alone = is_alone
 
     def collect(self) -> Iterator[Family]:
@@ -76,7 +79,7 @@ class _HostMetrics(Collector):
             return
         for family in found:
             names = {family.name, *(sample.name for sample in family.samples)}
-            if names & _TAKEN:
+            if names & _TAKEN or family.name in self._ours.declared:
                 log.once(
                     f"host metric {family.name}",
                     "the application has a metric %s of its own, which is left out: flaskprof "

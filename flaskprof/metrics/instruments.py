@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry
 from flaskprof import __version__, log
 from flaskprof.metrics import process, table
 from flaskprof.metrics.collector import DirectoryCollector
-from flaskprof.metrics.layout import FIXED_CELLS, Cell, Header, bounds_in_ns
+from flaskprof.metrics.layout import FIXED_CELLS, OVERFLOW, Cell, Header, bounds_in_ns
+from flaskprof.metrics.series import COUNT, SUM, Declaration, bucket_of
 from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
 from flaskprof.metrics.worker_file import WorkerFile
@@ -103,6 +104,9 @@ class Metrics:
         self._requests: dict[tuple[str, str, str, str], int] = {}
         self._active: dict[str, int] = {}
         self._counters: dict[tuple[str, ...], int] = {}
+        # Counters that are cells of other metrics, and the label sets of these.
+        self._apart: dict[tuple[str, ...], int] = {}
+        self._series: dict[str, set[tuple[str, ...]]] = {}
         self._info: tuple[str, ...] = ()
         self._cpu_base_ns = 0
         self._is_started = False
@@ -120,6 +124,7 @@ class Metrics:
         self._requests.clear()
         self._active.clear()
         self._counters.clear()
+        self._apart.clear()
         overflow = self._file.counter_place(overflow_of_exceptions())
         self._overflow_of_exceptions = Header.UNCOUNTED if overflow is None else overflow
         self._count(table.STARTED_WORKERS, (), workers_started)
@@ -201,9 +206,51 @@ class Metrics:
         file = self._file
         with file.lock:
             # An application can make classes without bound; other counters keep their room.
-            is_full = file.words[Header.COUNTERS] >= file.layout.slots
+            others = file.words[Header.COUNTERS] - len(self._apart)
+            is_full = others >= file.layout.slots
             place = None if is_full else file.counter_place(labels)
             file.words[self._overflow_of_exceptions if place is None else place] += 1
+
+    # What code is marked to be timed, and what the application counts itself
+
+    def observe_section(self, section: str, duration_ns: int) -> None:
+        """Record how long a section of the application's code took."""
+        cell = bucket_of(duration_ns, self._bounds_ns)
+        self.add_to_series(
+            table.SECTIONS.name, (section,), {cell: 1, SUM: duration_ns}, table.SECTIONS.most
+        )
+
+    def observe_template(self, template: str, duration_ns: int) -> None:
+        """Record how long a template took to render."""
+        cells = {COUNT: 1, SUM: duration_ns}
+        self.add_to_series(table.TEMPLATES.name, (template,), cells, table.TEMPLATES.most)
+
+    def declare(self, declaration: Declaration) -> None:
+        """Say what a metric of the application's own is, to whoever reads it."""
+        self._add_apart(declaration.to_labels(), 1)
+
+    def add_to_series(
+        self, name: str, values: tuple[str, ...], cells: Mapping[str, int], most: int
+    ) -> None:
+        """Add to cells of a label set, or of the overflow beyond `most` label sets."""
+        known = self._series.setdefault(name, set())
+        if values not in known:
+            if len(known) < most:
+                known.add(values)
+            else:
+                values = (OVERFLOW,) * len(values)
+        for cell, number in cells.items():
+            self._add_apart((name, *values, cell), number)
+
+    def _add_apart(self, labels: tuple[str, ...], number: int) -> None:
+        file = self._file
+        with file.lock:
+            place = self._apart.get(labels)
+            if place is None:
+                found = file.counter_place(labels)
+                place = Header.UNCOUNTED if found is None else found
+                self._apart[labels] = place
+            file.words[place] += number
 
     # What we do ourselves
 

@@ -75,6 +75,16 @@ class Store(Protocol):
         """Return how many of the captures that match are in each bin of `store.spread`."""
         ...
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Return the last capture of the same route and method that began before `record`."""
+
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:
+        """Return ID and seconds of some captures by method and route.
+
+        They are the newest and the slowest, at most `each` of a method and route.
+        """
+        ...
+
     def record(self, capture_id: str) -> CaptureRecord:
         """Return the metadata of one capture."""
         ...

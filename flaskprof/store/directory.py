@@ -169,6 +169,16 @@ class DirectoryStore:
         with self._errors_told("read"):
             return self._index.spread(query)
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Return the last capture of the same route and method that began before `record`."""
+        with self._errors_told("read"):
+            return self._index.previous(record)
+
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:
+        """Return ID and seconds of the newest and the slowest by method and route."""
+        with self._errors_told("read"):
+            return self._index.marks(each)
+
     def find(self, prefix: str) -> Sequence[str]:
         """Return the IDs of the captures that begin with `prefix`, oldest first."""
         with self._errors_told("read"):

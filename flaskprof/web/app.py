@@ -22,15 +22,16 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
-from flaskprof.web.assets import assets, templates
-from flaskprof.web.links import Links
+from flaskprof.web.assets import assets, speedscope, templates
+from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
-from flaskprof.web.visit import Data, Download, Page, Visit
+from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -45,6 +46,17 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+# speedscope makes an empty style element, of that digest, and fills it by script; it has a font
+# of its own, and what reads mangled names is WebAssembly. No text can become script by that.
+_SPEEDSCOPE_POLICY = (
+    _SECURITY["Content-Security-Policy"]
+    .replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    .replace(
+        "style-src 'self'",
+        "style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+    )
+    + "; font-src 'self'"
+)
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 _WORTH_COMPRESSING = 2_000
@@ -64,6 +76,8 @@ class Viewer:
 
     Only GET and HEAD are answered. `is_development` says whether source may be shown where
     the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
+    `live` tells what the processes do whose captures these are; without it the front page
+    is the list of captures.
     """
 
     def __init__(
@@ -73,8 +87,10 @@ class Viewer:
         settings: Settings,
         is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
+        live: Live | None = None,
     ) -> None:
         self._is_development = is_development or (lambda: settings.dev)
+        self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -96,14 +112,10 @@ class Viewer:
             endpoint, arguments = links.match(request.path, request.method)
             if not request.environ.get("PATH_INFO"):
                 return _with_slash(request, links)
-            if endpoint == "asset":
-                return _asset(arguments["name"], request.args.get("v", ""))
+            if endpoint in _FILES:
+                return _FILES[endpoint](arguments["name"], request.args.get("v", ""))
             answer = VIEWS[endpoint](self._visit(request, links), **arguments)
-            if isinstance(answer, Download):
-                return _download(answer)
-            if isinstance(answer, Data):
-                return _data(answer, request)
-            return _page(answer, request, links)
+            return _answer(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
             return _page(page, request, links, headers)
@@ -116,6 +128,7 @@ class Viewer:
             links=links,
             query=request.args,
             now=self._clock(),
+            live=self._live,
             origin=f"{request.scheme}://{request.host}",
             source_roots=self._source_roots,
         )
@@ -163,6 +176,19 @@ def _sentence(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def _answer(
+    answer: Page | Download | Data | Redirect, request: Request, links: Links
+) -> Response:
+    match answer:
+        case Download():
+            return _download(answer)
+        case Data():
+            return _data(answer, request)
+        case Redirect():
+            return Response(status=303, headers={**_SECURITY, "Location": answer.url})
+    return _page(answer, request, links)
+
+
 def _page(
     page: Page, request: Request, links: Links, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -206,4 +232,18 @@ def _asset(name: str, version: str) -> Response:
     # were asked for are kept.
     if version == asset.version:
         headers["Cache-Control"] = _FOR_EVER
-    return Response(asset.body, 200, headers, content_type=f"{asset.mimetype}; charset=utf-8")
+    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+
+
+def _speedscope(name: str, _: str) -> Response:
+    """Serve a file of speedscope; those but its page have their version in their name."""
+    asset = speedscope().get(name)
+    if asset is None:
+        raise NotFound
+    headers = {**_SECURITY, "Content-Security-Policy": _SPEEDSCOPE_POLICY}
+    if name != SPEEDSCOPE_PAGE:
+        headers["Cache-Control"] = _FOR_EVER
+    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+
+
+_FILES = {"asset": _asset, "speedscope": _speedscope}

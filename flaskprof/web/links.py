@@ -16,7 +16,9 @@ from werkzeug.routing import Map, Rule
 
 from flaskprof.profiles.model import Function
 
-__all__ = ["Links", "function_key"]
+__all__ = ["SPEEDSCOPE_PAGE", "Links", "function_key"]
+
+SPEEDSCOPE_PAGE = "index.html"
 
 _READS = ("GET", "HEAD")
 
@@ -24,6 +26,10 @@ _ADDRESSES = Map(
     [
         Rule("/", endpoint="overview", methods=_READS),
         Rule("/captures", endpoint="captures", methods=_READS),
+        Rule("/r/", endpoint="route", methods=_READS),
+        Rule("/compare", endpoint="compare", methods=_READS),
+        Rule("/compare/tree.json", endpoint="compare_tree", methods=_READS),
+        Rule("/compare/export/<name>", endpoint="compare_export", methods=_READS),
         Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
         Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
         Rule("/c/<capture_id>/tree.json", endpoint="capture_tree", methods=_READS),
@@ -34,6 +40,13 @@ _ADDRESSES = Map(
         Rule("/c/<capture_id>.prof", endpoint="download_profile", methods=_READS),
         Rule("/c/<capture_id>.pb.gz", endpoint="download_stacks", methods=_READS),
         Rule("/c/<capture_id>.json", endpoint="download_record", methods=_READS),
+        Rule(
+            "/speedscope/",
+            endpoint="speedscope",
+            defaults={"name": SPEEDSCOPE_PAGE},
+            methods=_READS,
+        ),
+        Rule("/speedscope/<name>", endpoint="speedscope", methods=_READS),
         Rule("/static/<name>", endpoint="asset", methods=_READS),
     ],
     strict_slashes=False,
@@ -70,6 +83,22 @@ class Links:
         """The list of captures."""
         return self._build("captures", query)
 
+    def route(self, route: str, method: str, **query: Any) -> str:
+        """The page of one route."""
+        return self._build("route", {"route": route, "method": method, **query})
+
+    def compare(self, **query: Any) -> str:
+        """What changed from one side to the other; see `flaskprof.web.views.compare`."""
+        return self._build("compare", query)
+
+    def compare_tree(self, **query: Any) -> str:
+        """The tree of both sides of a comparison."""
+        return self._build("compare_tree", query)
+
+    def compare_export(self, name: str, **query: Any) -> str:
+        """The table of a comparison as a file."""
+        return self._build("compare_export", {"name": name, **query})
+
     def capture(self, capture_id: str, **query: Any) -> str:
         """The page of one capture."""
         return self._build("capture", {"capture_id": capture_id, **query})
@@ -104,6 +133,15 @@ class Links:
         """The metadata file of a capture."""
         return self._build("download_record", {"capture_id": capture_id})
 
+    def speedscope(self, profile_url: str, title: str) -> str:
+        """speedscope, opened on the profile at `profile_url` and heaviest first.
+
+        What it is to open stands in the fragment, which it reads itself.
+        """
+        of = {"profileURL": profile_url, "title": _sendable(title), "view": "left-heavy"}
+        fragment = "&".join(f"{name}={quote(value, safe='')}" for name, value in of.items())
+        return f"{self._build('speedscope', {'name': SPEEDSCOPE_PAGE})}#{fragment}"
+
     def asset(self, name: str, version: str) -> str:
         """A static file, in the version that may be cached for ever."""
         return self._build("asset", {"name": name, "v": version})
@@ -116,4 +154,13 @@ class Links:
         return self._build(of_many, {"c": list(ids), **query})
 
     def _build(self, endpoint: str, values: Mapping[str, Any]) -> str:
-        return self._adapter.build(endpoint, values)
+        sendable = {
+            name: _sendable(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return self._adapter.build(endpoint, sendable)
+
+
+def _sendable(text: str) -> str:
+    """Return `text` without lone surrogates, which have no place in an address."""
+    return text.encode("utf-8", "replace").decode()

@@ -148,6 +148,15 @@ class Subject:
         several = [] if self.record else [("c", capture_id) for capture_id in self.ids]
         return several + list(self._with_app(query).items())
 
+    def file(self, suffix: str) -> bytes | None:
+        """Return a file of one capture as it was written, if that is what is shown."""
+        if not self.record or self.is_application_only:
+            return None
+        try:
+            return self._files(suffix)[0]
+        except CaptureNotFound:
+            return None
+
     def page(self, **query: Any) -> str:
         """The address of its page; `view`, `fn` and whatever else are its query.
 

@@ -1,9 +1,9 @@
 """What a view is given and what it returns.
 
 A view takes a `Visit` and the arguments of its address. It returns a `Page`, which is
-printed as HTML or as JSON, a `Download`, or `Data` for a script. It raises werkzeug's HTTP
-exceptions for a query that makes no sense and lets the errors of the store and the profile
-reader pass.
+printed as HTML or as JSON, a `Download`, `Data` for a script, or a `Redirect`. It raises
+werkzeug's HTTP exceptions for a query that makes no sense and lets the errors of the store
+and the profile reader pass.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from flaskprof.config import Settings
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 
-__all__ = ["Data", "Download", "Page", "View", "Visit"]
+__all__ = ["Data", "Download", "Page", "Redirect", "View", "Visit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One request, as a view sees it.
 
-    `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown.
+    `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown,
+    `live` tells what goes on, where there are processes that are watched.
     """
 
     store: Store
@@ -38,6 +40,7 @@ class Visit:
     now: float
     origin: str
     source_roots: Callable[[], Sequence[Path]] = tuple
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +74,11 @@ class Data:
     body: bytes
 
 
-View = Callable[..., Page | Download | Data]
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another address, an absolute path, that shows what was asked for."""
+
+    url: str
+
+
+View = Callable[..., Page | Download | Data | Redirect]

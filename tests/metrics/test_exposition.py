@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import subprocess
+import sys
 
 import prometheus_client
 import pytest
 from counting_workers import new_metrics
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 from werkzeug.test import Client
@@ -50,6 +51,8 @@ def metrics(tmp_path):
     for number in range(4):
         metrics.observe("POST", f"/{number}", "500", 2000 * MS)
     metrics.count_exception("GET", "/a", "ValueError")
+    metrics.observe_section("import", 50 * MS)
+    metrics.observe_template("order.html", 3 * MS)
     metrics.count_capture("header", "stored")
     metrics.count_skip("budget")
     metrics.count_failure("spool")
@@ -186,6 +189,32 @@ def test_of_several_processes_they_are_left_out_with_a_word(ask, host, tmp_path,
     other = new_metrics(tmp_path / "metrics")
     assert "orders_total" not in ask().text
     assert "set PROMETHEUS_MULTIPROC_DIR" in caplog.text
+    other.close()
+
+
+# Two processes of an application in prometheus_client's multiprocess mode.
+COUNT_ORDERS = """
+import prometheus_client
+prometheus_client.Counter("orders", "Orders.", ["kind"]).labels("new").inc(3)
+prometheus_client.Gauge("flaskprof_workers", "Mine.").set(77)
+"""
+
+
+def test_with_a_multiprocess_directory_both_serve_the_sums_of_all_processes(
+    ask, tmp_path, monkeypatch, caplog
+):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(theirs))
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", COUNT_ORDERS], check=True)
+    other = new_metrics(tmp_path / "metrics")
+    beside = Client(make_wsgi_app(sidecar_registry(tmp_path / "metrics")))
+    for text in (ask().text, beside.get("/").text):
+        assert '\norders_total{kind="new"} 6.0\n' in text
+        assert "\nflaskprof_workers 2.0\n" in text
+        assert "77" not in text
+    assert caplog.text.count("a metric flaskprof_workers of its own") == 1
     other.close()
 
 

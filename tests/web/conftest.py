@@ -3,6 +3,7 @@
 import cProfile
 import json
 import marshal
+import time
 from collections import Counter
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -14,6 +15,13 @@ from werkzeug.test import Client
 from flaskprof.config import Settings
 from flaskprof.errors import CaptureNotFound
 from flaskprof.ids import new_capture_id
+from flaskprof.metrics import totals
+from flaskprof.metrics.folding import Reading
+from flaskprof.metrics.in_flight import Row, Worker
+from flaskprof.metrics.layout import FIXED_CELLS, Cell, label_text
+from flaskprof.metrics.live import Live
+from flaskprof.metrics.ring import note_totals, recent_directory
+from flaskprof.metrics.totals import Totals
 from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
 from flaskprof.store.spread import bin_of
@@ -71,8 +79,20 @@ class MemoryStore:
             triggers=_values(everything, "trigger"),
         )
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        alike = self._matching(CaptureQuery(route=record.route, method=record.method))
+        older = [other for other in alike if other.id < record.id]
+        return max(older, key=lambda other: other.id, default=None)
+
     def spread(self, query: CaptureQuery) -> dict[int, int]:
         return Counter(bin_of(record.duration_seconds) for record in self._matching(query))
+
+    def marks(self, each: int):
+        found: dict[tuple[str, str], Sequence[tuple[str, float]]] = {}
+        for record in self.records.values():
+            marks = found.setdefault((record.method, record.route), [])
+            marks.append((record.id, record.duration_seconds))
+        return {key: marks[:each] for key, marks in found.items()}
 
     def record(self, capture_id: str) -> CaptureRecord:
         try:
@@ -220,6 +240,54 @@ def settings():
     return Settings()
 
 
+class Processes:
+    """What processes did and do, and since when that is known, as `Live` reads it."""
+
+    BOUNDS = (0.1, 0.5, 1.0)
+
+    def __init__(self, directory):
+        self.rows = []
+        self._directory = directory
+        self._totals = Totals(tuple(int(bound * 1e9) for bound in self.BOUNDS), 500)
+        (directory / "metrics").mkdir()
+
+    def known_since(self, now):
+        note_totals(recent_directory(self._directory), self._directory / "metrics", now)
+
+    def answered(self, route, buckets, *, method="GET", status="200", seconds=1.0, cpu=None):
+        """Count requests, so many in each bucket, that took `seconds` together."""
+        cells = [0] * FIXED_CELLS + list(buckets)
+        cells[Cell.DURATION] = int(seconds * 1e9)
+        if cpu is not None:
+            cells[Cell.CPU], cells[Cell.CPU_COUNT] = int(cpu * 1e9), sum(buckets)
+        labels = (method, route, status)
+        self._totals.requests[label_text(labels)] = totals.Row(labels, 1, cells)
+
+    def flies(self, route, age_seconds, method="GET", thread="waitress-1"):
+        started_ns = time.perf_counter_ns() - int(age_seconds * 1e9)
+        self.rows.append(Row(started_ns, method, route, thread))
+
+    def live(self):
+        return Live(
+            reading=lambda: Reading(self._totals, 2, 0, 0, 0, 1, is_settled=True),
+            workers=lambda: [Worker(4711, self.rows)],
+            recent=recent_directory(self._directory),
+        )
+
+
+@pytest.fixture
+def processes(tmp_path):
+    processes = Processes(tmp_path)
+    processes.known_since(NOW - 300)
+    return processes
+
+
+@pytest.fixture
+def front(store, settings, processes):
+    """A viewer with processes that are watched."""
+    return Viewer(store, settings=settings, clock=lambda: NOW, live=processes.live())
+
+
 @pytest.fixture
 def viewer(store, settings):
     return Viewer(store, settings=settings, clock=lambda: NOW)
@@ -228,6 +296,12 @@ def viewer(store, settings):
 @pytest.fixture
 def client(viewer):
     return Client(viewer)
+
+
+@pytest.fixture
+def parse():
+    """Return what parses a page."""
+    return Document
 
 
 @pytest.fixture

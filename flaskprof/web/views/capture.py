@@ -14,14 +14,16 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
+from flaskprof.web.comparisons import Suggestion, route_of, suggestions
 from flaskprof.web.exports import EXPORTS
-from flaskprof.web.figures import Figure, count, seconds
+from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
 from flaskprof.web.panels.flame import flame
 from flaskprof.web.panels.sandwich import sandwich
 from flaskprof.web.panels.source import source
 from flaskprof.web.panels.table import STATE, table
 from flaskprof.web.panels.tree import tree
+from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
     FunctionRow,
     KindShare,
@@ -79,17 +81,21 @@ class CaptureView:
     exports: Sequence[Export]
     record_url: str
     speedscope_url: str
+    comparisons: Sequence[Suggestion]
+    route: tuple[str, str] | None
     selected: FunctionRow | None
     selected_urls: Mapping[str, str]
+    is_drawn: bool
     panel_template: str
     panel: Any
+    queries: QueriesView | None
 
 
 # The views in the order of their tabs: name, text, what it is for, and what makes it.
 _PANELS: tuple[tuple[str, str, str, PanelOf], ...] = (
-    ("flame", "Flame", "The calls as boxes, as wide as their time", flame),
+    ("flame", "Flame", "Every stack as a box as wide as its time", flame),
     ("table", "Table", "Every function with its times", table),
-    ("sandwich", "Callers & callees", "Who called a function, and what it called", sandwich),
+    ("sandwich", "Callers", "Who called a function, and what it called", sandwich),
     ("tree", "Tree", "The calls as nested rows", tree),
     ("source", "Source", "A function's lines, with times where it is defined", source),
 )
@@ -157,11 +163,17 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
             Export(row.suffix, row.summary, subject.export(key)) for key, row in EXPORTS.items()
         ],
         record_url=subject.visit.links.download_record(record.id) if subject.record else "",
-        speedscope_url="",
+        speedscope_url=subject.visit.links.speedscope(
+            subject.export("speedscope"), visible(subject.title)
+        ),
+        comparisons=suggestions(subject),
+        route=route_of(subject),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
+        is_drawn=name == "flame",
         panel_template=panel.template,
         panel=panel.view,
+        queries=queries_view(record),
     )  # fmt: skip
     return Page("capture.html", page, data)
 
@@ -194,7 +206,7 @@ def _selected_urls(
     urls = {
         text: subject.page(view=name, fn=key)
         for name, text, _, _ in _PANELS
-        if name not in ("table", current)
+        if name not in ("flame", "table", current)
     }
     return urls | {"Clear": subject.page(view=current)}
 
