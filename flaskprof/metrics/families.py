@@ -223,7 +223,7 @@ def _named(names: Sequence[str], values: Sequence[str]) -> Labels:
 
 
 def _served(exemplar: Exemplar) -> ServedExemplar:
-    labels = {"profile_id": exemplar.profile_id}
+    labels = {"profile_id": exemplar.profile_id} if exemplar.profile_id else {}
     if exemplar.trace_id:
         labels["trace_id"] = exemplar.trace_id
     return ServedExemplar(labels, exemplar.value_ns / _NS, exemplar.unix_ns / _NS)
