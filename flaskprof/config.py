@@ -35,6 +35,9 @@ _KUBERNETES = re.compile(
     r"FLASKPROF_([A-Z0-9_]+_)?(SERVICE_HOST|(SERVICE_)?PORT(_[A-Z0-9_]+)?)\Z"
 )
 
+# What flaskprof.wsgi reads before there are settings.
+_READ_ELSEWHERE = {PREFIX + "APP"}
+
 _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -467,6 +470,13 @@ class Settings:
         "stream adds, time to first byte, bytes counted and clients that went away, takes a "
         "step in Python for each part of a response.",
     )
+    route: Callable[[dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "What names the rule that a request matched, such as /orders/<id>, where neither "
+        "werkzeug's router nor Django's does: it is called with the WSGI environ when the "
+        "response starts, and once more at its end where it returned nothing.",
+    )
     label: str = _setting(
         _LABEL,
         "",
@@ -661,7 +671,7 @@ def _refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def _warn_of_unknown(names: Sequence[str], known: Sequence[str]) -> None:
-    keys = {PREFIX + name.upper() for name in known}
+    keys = {PREFIX + name.upper() for name in known} | _READ_ELSEWHERE
     for name in names:
         if not isinstance(name, str) or not name.startswith(PREFIX) or name in keys:
             continue

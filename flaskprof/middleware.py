@@ -661,7 +661,9 @@ class CapturedBody:
         self._iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        self._iterator = self._begin()
+        # A test client may ask again for what is an iterator by then.
+        if self._iterator is None:
+            self._iterator = self._begin()
         return self
 
     def __next__(self) -> bytes:

@@ -68,7 +68,7 @@ def test_links_within_the_repository_lead_somewhere(path):
     "path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
 )
 def test_settings_named_in_the_documentation_exist(path):
-    known = {option.key for option in options()} | {"FLASKPROF_PORT"}
+    known = {option.key for option in options()} | {"FLASKPROF_APP", "FLASKPROF_PORT"}
     named = set(re.findall(r"\bFLASKPROF_[A-Z_]*[A-Z]\b", path.read_text("utf-8")))
     assert named <= known
 

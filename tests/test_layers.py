@@ -28,9 +28,12 @@ LAYERS = (
     {"decorators", "integrations", "middleware", "web"},
     {"async_views", "flask_hooks", "log_filter", "text", "wiring"},
     {"explore"},
-    {"extension", "sidecar", "wsgi"},
+    {"extension", "sidecar"},
+    {"wsgi"},
     {"demo"},
-    {"cli"},
+    {"cli", "testing"},
+    {"slowest"},
+    {"pytest_plugin"},
     {"__main__"},
 )
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}

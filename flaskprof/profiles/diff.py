@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import fsum
+from typing import NamedTuple
 
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import short_path
 
-__all__ = ["Change", "Comparison", "compare", "matched"]
+__all__ = ["Change", "Comparison", "Mean", "compare", "matched"]
 
-_NOTHING = Sums(0, 0, 0.0, 0.0)
+
+class Mean(NamedTuple):
+    """The sums of a function, divided by the number of captures that they are sums of."""
+
+    calls: float
+    primitive_calls: float
+    self_seconds: float
+    cumulative_seconds: float
+
+
+_NOTHING = Mean(0, 0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +34,8 @@ class Change:
 
     before: Function | None
     after: Function | None
-    sums_before: Sums
-    sums_after: Sums
+    sums_before: Mean
+    sums_after: Mean
 
     @property
     def function(self) -> Function:
@@ -34,7 +45,7 @@ class Change:
         return function
 
     @property
-    def calls(self) -> int:
+    def calls(self) -> float:
         """Difference in calls."""
         return self.sums_after.calls - self.sums_before.calls
 
@@ -79,15 +90,22 @@ class Comparison:
         return (along or self.changes or (None,))[0]
 
 
-def compare(before: CallGraph, after: CallGraph) -> Comparison:
-    """Return what changed from one profile to the other; functions are `matched`."""
+def compare(
+    before: CallGraph, after: CallGraph, *, captures: tuple[int, int] = (1, 1)
+) -> Comparison:
+    """Return what changed from one profile to the other; functions are `matched`.
+
+    Where a side is several captures added up, `captures` says how many they are: all that
+    is compared is then the mean of one.
+    """
+    first, second = captures
     pairs = matched(before.functions, after.functions)
     changes = [
         Change(
             old,
             new,
-            _NOTHING if old is None else before.functions[old].total,
-            _NOTHING if new is None else after.functions[new].total,
+            _NOTHING if old is None else _mean(before.functions[old].total, first),
+            _NOTHING if new is None else _mean(after.functions[new].total, second),
         )
         for old, new in pairs
     ]
@@ -100,8 +118,8 @@ def compare(before: CallGraph, after: CallGraph) -> Comparison:
     return Comparison(
         tuple(changed),
         len(changes) - len(changed),
-        _total(before),
-        _total(after),
+        _total(before) / first,
+        _total(after) / second,
         before.is_sampled == after.is_sampled,
     )
 
@@ -145,6 +163,12 @@ _KEYS: tuple[Callable[[Function], Hashable], ...] = (
     lambda function: function,
     lambda function: (short_path(function.file), function.name),
 )
+
+
+def _mean(sums: Sums, captures: int) -> Mean:
+    if captures == 1:
+        return Mean(*sums)
+    return Mean(*(value / captures for value in sums))
 
 
 def _total(graph: CallGraph) -> float:

@@ -103,11 +103,14 @@ def in_words(length: float) -> str:
     return f"{length / 60:.1f} min" if length >= 100 else f"{max(length, 0):.0f} s"
 
 
-def count(value: int | None) -> Figure:
-    """Show a whole number with its thousands set apart."""
+def count(value: float | None) -> Figure:
+    """Show a number of things with its thousands set apart; a mean may be a broken one."""
     if value is None:
         return Figure(_ABSENT, "", "not known", "")
-    return Figure(f"{value:,}", "", f"{value:,}", str(value))
+    if value == int(value):
+        return Figure(f"{int(value):,}", "", f"{int(value):,}", str(int(value)))
+    text = f"{value:,.1f}" if abs(value) >= 1 else f"{value:.2g}"
+    return Figure(text, "", f"{value:,}", repr(value))
 
 
 def calls(all_calls: int, primitive_calls: int) -> Figure:

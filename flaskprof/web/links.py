@@ -138,9 +138,7 @@ class Links:
 
         What it is to open stands in the fragment, which it reads itself.
         """
-        # Lone surrogates have no place in an address.
-        title = title.encode("utf-8", "replace").decode()
-        of = {"profileURL": profile_url, "title": title, "view": "left-heavy"}
+        of = {"profileURL": profile_url, "title": _sendable(title), "view": "left-heavy"}
         fragment = "&".join(f"{name}={quote(value, safe='')}" for name, value in of.items())
         return f"{self._build('speedscope', {'name': SPEEDSCOPE_PAGE})}#{fragment}"
 
@@ -156,4 +154,13 @@ class Links:
         return self._build(of_many, {"c": list(ids), **query})
 
     def _build(self, endpoint: str, values: Mapping[str, Any]) -> str:
-        return self._adapter.build(endpoint, values)
+        sendable = {
+            name: _sendable(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return self._adapter.build(endpoint, sendable)
+
+
+def _sendable(text: str) -> str:
+    """Return `text` without lone surrogates, which have no place in an address."""
+    return text.encode("utf-8", "replace").decode()

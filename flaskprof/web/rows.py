@@ -54,6 +54,7 @@ _TRIGGERS = {
     "header": "asked for with the X-Profile header",
     "sampled": "picked at random",
     "slow": "turned out slow",
+    "test": "one of the slowest tests of a run",
     "token": "asked for with a signed token",
 }
 _TEMPLATES = "What they took to render; of one within another each is by itself"

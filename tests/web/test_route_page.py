@@ -78,7 +78,7 @@ def test_the_newest_are_merged_and_a_sentence_says_so(see, ask, orders):
     assert len(wanted) == 24
     assert ask(ADDRESS)["links"]["merge"] == "/merge?" + "&".join(f"c={i}" for i in wanted)
     assert "Merged profile of the newest 24" in page.links
-    assert "adds up its newest 24 captures; 1 sampled among them are left out" in page.text
+    assert "adds up its newest 24 captures; 1 sampled among them is left out" in page.text
 
 
 def test_a_mark_of_the_histogram_leads_to_its_capture(see, orders):

@@ -261,7 +261,12 @@ def test_every_link_works_where_the_viewer_is_mounted_deeper(viewer, capture):
         path = url.removeprefix(root)
         done.add(url)
         response = client.get(path, base_url=base)
-        assert response.status_code == 200, url
+        if response.status_code == 303:
+            assert response.headers["Location"].startswith(f"{root}/"), url
+            todo.append(response.headers["Location"])
+            continue
+        # The only capture of its route has none before it.
+        assert response.status_code == (404 if "a=previous" in url else 200), url
         if response.mimetype != "text/html" or len(done) > 40:
             continue
         for part in response.text.split('href="')[1:] + response.text.split('src="')[1:]:

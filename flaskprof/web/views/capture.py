@@ -12,9 +12,10 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, NotFound
 
-from flaskprof.formats import FORMATS
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
+from flaskprof.web.comparisons import Suggestion, route_of, suggestions
+from flaskprof.web.exports import EXPORTS
 from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
 from flaskprof.web.panels.flame import flame
@@ -80,6 +81,8 @@ class CaptureView:
     exports: Sequence[Export]
     record_url: str
     speedscope_url: str
+    comparisons: Sequence[Suggestion]
+    route: tuple[str, str] | None
     selected: FunctionRow | None
     selected_urls: Mapping[str, str]
     is_drawn: bool
@@ -135,7 +138,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
                 **profile_data(graph, is_sampled=truth == "sampled"),
                 "truth": truth,
                 "application_only": subject.is_application_only,
-                "exports": {row: subject.export(row) for row in FORMATS},
+                "exports": {row: subject.export(row) for row in EXPORTS},
             },
             **panel.data(),
         }
@@ -157,12 +160,14 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         has_estimated_times=subject.is_application_only and not subject.has_stacks,
         app_url=_app_url(subject, name, selected),
         exports=[
-            Export(row.suffix, row.summary, subject.export(key)) for key, row in FORMATS.items()
+            Export(row.suffix, row.summary, subject.export(key)) for key, row in EXPORTS.items()
         ],
         record_url=subject.visit.links.download_record(record.id) if subject.record else "",
         speedscope_url=subject.visit.links.speedscope(
             subject.export("speedscope"), visible(subject.title)
         ),
+        comparisons=suggestions(subject),
+        route=route_of(subject),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
         is_drawn=name == "flame",

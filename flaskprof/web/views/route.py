@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,10 @@ from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
 from flaskprof.web.figures import Figure, count, moment, seconds
 from flaskprof.web.histogram import AXIS, WIDTH, Histogram, histogram
 from flaskprof.web.rows import record_data
+from flaskprof.web.sides import MOST_OF_A_ROUTE, of_one_kind
 from flaskprof.web.visit import Page, Visit
 
-__all__ = ["MOST_OF_A_ROUTE", "of_one_kind", "route"]
-
-MOST_OF_A_ROUTE = 25
-"""How many captures, the newest, stand for a route where its profile is added up."""
+__all__ = ["route"]
 
 _NEWEST_DOTS = 100
 _SLOWEST_DOTS = 20
@@ -46,7 +43,8 @@ class RouteView:
     width: int
     axis: int
     merged: int
-    left_out: str
+    left_out: int
+    left_out_kind: str
     merge_url: str
     compare_url: str
     list_url: str
@@ -104,6 +102,7 @@ def route(visit: Visit) -> Page:
         axis=AXIS,
         merged=len(merged),
         left_out=left_out,
+        left_out_kind="exact" if merged[0].exactness == "sampled" else "sampled",
         merge_url=visit.links.subject([record.id for record in merged]),
         compare_url=visit.links.compare(a=median.id, b=slowest[0].id)
         if median.id != slowest[0].id
@@ -135,20 +134,6 @@ def route(visit: Visit) -> Page:
         }
 
     return Page("route.html", view, data)
-
-
-def of_one_kind(
-    records: Sequence[CaptureRecord],
-) -> tuple[Sequence[CaptureRecord], str]:
-    """Return those that can be added up, and a phrase for the others: "" if there are none.
-
-    Exact and sampled ones cannot be added up; the more numerous are taken.
-    """
-    kinds = Counter(record.exactness == "sampled" for record in records)
-    is_sampled = kinds[True] > kinds[False]
-    others = kinds[not is_sampled]
-    taken = [r for r in records if (r.exactness == "sampled") == is_sampled]
-    return taken, f"{others} {'exact' if is_sampled else 'sampled'}" if others else ""
 
 
 def _requests(visit: Visit, name: str, method: str) -> Durations | None:
