@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from flaskprof.decorators import profile_endpoint as profile_endpoint
     from flaskprof.explore import load as load
     from flaskprof.extension import FlaskProf as FlaskProf
+    from flaskprof.log_filter import LogFilter as LogFilter
     from flaskprof.sections import profile as profile
     from flaskprof.wsgi import ProfilerMiddleware as ProfilerMiddleware
 
 _HOMES = {
     "FlaskProf": "flaskprof.extension",
+    "LogFilter": "flaskprof.log_filter",
     "ProfilerMiddleware": "flaskprof.wsgi",
     "counter": "flaskprof.custom",
     "exclude": "flaskprof.decorators",
@@ -46,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "FlaskProf",
+    "LogFilter",
     "ProfilerMiddleware",
     "__version__",
     "counter",

@@ -20,6 +20,8 @@ _PASSING = tuple(
 # How many label sets there are of a metric whose cells are counters.
 _MOST = {metric.name: metric.most for metric in METRICS if metric.most}
 
+_PROFILE_LASTS_NS = 600 * 10**9
+
 _OVERFLOW_ROW = label_text([OVERFLOW] * 3)
 
 
@@ -38,7 +40,7 @@ _OVERFLOW_EXCEPTIONS = label_text(overflow_of_exceptions())
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A request that was in a bucket; both IDs are hexadecimal, `trace_id` may be empty."""
+    """A request that was in a bucket; both IDs are hexadecimal, one of them may be empty."""
 
     value_ns: int
     unix_ns: int
@@ -134,8 +136,16 @@ class Totals:
 
     def _add_exemplar(self, key: tuple[bytes, int], exemplar: Exemplar) -> None:
         known = self.exemplars.get(key)
-        if known is None or known.unix_ns < exemplar.unix_ns:
+        if known is None or _goes_before(exemplar, known):
             self.exemplars[key] = exemplar
+
+
+def _goes_before(exemplar: Exemplar, known: Exemplar) -> bool:
+    """Whether it is newer; one with a profile counts as newer than it is by ten minutes."""
+    ages = [
+        one.unix_ns + (_PROFILE_LASTS_NS if one.profile_id else 0) for one in (known, exemplar)
+    ]
+    return ages[0] < ages[1]
 
 
 def _negative(rows: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:

@@ -49,6 +49,7 @@ class MemoryStore:
 
     def __init__(self):
         self.records: dict[str, CaptureRecord] = {}
+        self.announced: set[str] = set()
         self.files: dict[tuple[str, str], bytes] = {}
 
     def add(self, profile: bytes, *, started: float = NOW - 60, **fields) -> CaptureRecord:
@@ -99,6 +100,9 @@ class MemoryStore:
             return self.records[capture_id]
         except KeyError:
             raise CaptureNotFound(f"no capture {capture_id}") from None
+
+    def is_announced(self, capture_id: str) -> bool:
+        return capture_id in self.announced
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         try:

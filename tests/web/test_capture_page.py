@@ -201,6 +201,24 @@ def test_a_hundred_rows_are_shown_until_all_are_asked_for(see, ask, capture, sta
     assert len(ask(f"/c/{capture.id}?rows=7")["table"]["rows"]) == 7
 
 
+def test_a_huge_profile_is_shown_a_thousand_rows_at_a_time(see, ask, store):
+    functions = {("x.py", n, f"f{n:04}"): (1, 1, 1.0, 1.0, {}) for n in range(2345)}
+    record = store.add(marshal.dumps(functions))
+    first = see(f"/c/{record.id}?view=table&sort=name&order=desc")
+    page = see(first.links["Show all 2,345 functions, 1,000 a page"])
+    names = page.column("Function")
+    assert "1\N{EN DASH}1000 of 2,345 functions" in page.text
+    assert "← Previous" not in page.links
+    while "Next →" in page.links:
+        page = see(page.links["Next →"])
+        names += page.column("Function")
+    assert names == sorted((name for *_, name in functions), reverse=True)
+    assert "2001\N{EN DASH}2345 of 2,345 functions" in page.text
+    assert len(see(page.links["← Previous"]).body()) == 1000
+    assert "page=" not in page.links["Self"]
+    assert len(ask(f"/c/{record.id}?rows=all")["table"]["rows"]) == 2345
+
+
 def test_order_and_restrictions_of_the_settings_hold_until_they_are_lifted(
     store, capture, stats
 ):
