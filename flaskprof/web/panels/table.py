@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.table import rows
+from flaskprof.profiles.table import ordered, rows_of
 from flaskprof.web.figures import Figure, count
 from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionRow, function_row, row_data
@@ -44,14 +44,14 @@ def table(subject: Subject, function: Function | None) -> Panel:
     visit = subject.visit
     state = TableState.from_query(visit.query, visit.settings)
     restrictions = visit.settings.restrictions
-    found = rows(
+    found = ordered(
         subject.graph,
         state.sort_by,
         restrictions if state.is_restricted else (),
         state.search,
         descending=state.is_descending,
     )
-    shown = found[: state.limit]
+    shown = rows_of(subject.graph, found[: state.limit])
 
     def here(**changes: str) -> str:
         return subject.page(view="table", fn=subject.key(function), **state.to_query(**changes))
