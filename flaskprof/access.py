@@ -185,6 +185,10 @@ class AccessRules:
         """Whether the viewer answers this request."""
         return self._has_right(environ) or self.allows("look", environ)
 
+    def may_ask(self, environ: Mapping[str, Any]) -> bool:
+        """Whether this request may ask for a capture, by a token or whose it is."""
+        return self._has_right(environ) or self.allows("ask", environ)
+
     def may_change(self, environ: Mapping[str, Any]) -> bool:
         """Whether this request may change what is kept: never one that another site sent."""
         if _came_from_elsewhere(environ):

@@ -323,7 +323,9 @@ _RESTRICTIONS = Kind(
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _LABEL = Kind("the name of a label that is not taken, or nothing", _label)
 _FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
-_MEASURES = _choices("cpu", "length", "own", "queue", "stream", "templates", "workers")
+_MEASURES = _choices(
+    "cpu", "length", "own", "queue", "stream", "templates", "traces", "workers"
+)
 _ACCESS = _choice("open", "token", "off")
 _ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
@@ -460,12 +462,13 @@ class Settings:
     )
     measure: tuple[str, ...] = _setting(
         _MEASURES,
-        ("cpu", "length", "own", "queue", "templates", "workers"),
+        ("cpu", "length", "own", "queue", "templates", "traces", "workers"),
         "What is measured beside durations, exceptions and captures: processor time (cpu), "
         "body bytes by Content-Length (length), time waited at the proxy (queue), memory and "
-        "processor time of the workers (workers) and time spent in flaskprof itself (own). "
-        "What stream adds, time to first byte, bytes counted and clients that went away, "
-        "takes a step in Python for each part of a response.",
+        "processor time of the workers (workers), time spent in flaskprof itself (own), what "
+        "templates take (templates) and the place in distributed tracing (traces). What "
+        "stream adds, time to first byte, bytes counted and clients that went away, takes a "
+        "step in Python for each part of a response.",
     )
     route: Callable[[dict[str, Any]], object] | None = _setting(
         _FUNCTION,
@@ -494,6 +497,23 @@ class Settings:
         True,
         "Whether the queries of SQLAlchemy are counted and timed, in an application that uses "
         "it, and listed without their values for a captured request.",
+    )
+    slow_seconds: float = _setting(
+        _NUMBER,
+        1.0,
+        "From how many seconds on a request is slow: the signal slow_request tells of it.",
+    )
+    server_timing: bool = _setting(
+        _BOOLEAN,
+        False,
+        "Whether responses to whoever may ask for a capture say in Server-Timing where their "
+        "time went.",
+    )
+    context_processor: bool = _setting(
+        _BOOLEAN,
+        False,
+        "Whether Flask's templates have flaskprof_capture: id and url of the capture that is "
+        "being made of the request, or none.",
     )
     service_name: str = _setting(
         _TEXT,

@@ -24,12 +24,15 @@ import io
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from flask import got_request_exception, request
-
 from flaskprof.async_views import following
 from flaskprof.config import Settings
 from flaskprof.explore import Captures
-from flaskprof.middleware import EXCHANGE
+from flaskprof.flask_hooks import (
+    current_capture,
+    follow_exceptions,
+    follow_templates,
+    time_views,
+)
 from flaskprof.routes import Exclusion, RouteNamer, werkzeug_match
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.wiring import wire
@@ -73,26 +76,27 @@ class FlaskProf:
                 werkzeug_match,
                 Exclusion(settings.exclude, settings.exclude_metrics),
                 app.view_functions.get,
+                app,
             ),
             is_development=lambda: settings.dev or app.debug,
             host_paths=lambda: _static_parts(app),
             decide=_within(app, settings.access),
         )
         app.async_to_sync = following(app.async_to_sync)  # type: ignore[method-assign]  # as above
-        got_request_exception.connect(_note_exception, app)
+        follow_exceptions(app)
+        if "templates" in settings.measure:
+            follow_templates(app)
+        if settings.server_timing:
+            time_views(app)
+        if settings.context_processor:
+            processors = app.template_context_processors[None]
+            processors.insert(0, lambda: {"flaskprof_capture": current_capture()})
         # The first of the list, so that a name of the application's own goes before ours.
         app.shell_context_processors.insert(0, lambda: {"prof": _captures(settings)})
 
 
 def _captures(settings: Settings) -> Captures:
     return Captures(DirectoryStore(settings.dir), settings.dir)
-
-
-def _note_exception(_app: Flask, exception: Exception, **_: Any) -> None:
-    """Let the exchange know of an exception that Flask turns into a response itself."""
-    exchange = request.environ.get(EXCHANGE)
-    if exchange is not None:
-        exchange.note_exception(exception)
 
 
 def _within(app: Flask, access: Access | None) -> Access | None:

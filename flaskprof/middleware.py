@@ -36,17 +36,25 @@ from flaskprof.queries.log import QueryLog
 from flaskprof.queries.log import begin as begin_queries
 from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
+from flaskprof.rendering import Rendering
 from flaskprof.routes import Match, RouteNamer
+from flaskprof.server_timing import HEADER as SERVER_TIMING
+from flaskprof.server_timing import Timing
+from flaskprof.signals import request_profiled, send, slow_request
+from flaskprof.tracing import TRACEPARENT, Trace, trace_of
 from flaskprof.view_names import view_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
+__all__ = ["EXCHANGE", "RENDERING", "VIEW_NS", "Announced", "Exchange", "Middleware", "Pages"]
 
 # Where an exchange is found in its environ: by a middleware further in, and by what
 # hears of exceptions that the application handles itself.
 EXCHANGE = "flaskprof.exchange"
+# Where a framework leaves how long templates, and the view function, took.
+RENDERING = "flaskprof.rendering"
+VIEW_NS = "flaskprof.view_ns"
 
 T = TypeVar("T")
 
@@ -59,6 +67,17 @@ class Pages(Protocol):
     def find(self, environ: WSGIEnvironment) -> WSGIApplication | None:
         """Return what answers this request; None if it is the application's to answer."""
         ...
+
+
+class Announced:
+    """The capture that is being made of a request: its ID, and where it will be seen."""
+
+    __slots__ = ("id", "url")
+
+    # Written out: what a dataclass generates would be in the profile as the application's.
+    def __init__(self, id: str, url: str) -> None:
+        self.id = id
+        self.url = url
 
 
 class Middleware:
@@ -79,6 +98,9 @@ class Middleware:
         self._page_starts = pages.starts
         self._rules = rules
         self._name_route = name_route
+        self._exchange: Callable[..., Exchange] = (
+            partial(TellingExchange, rules) if recorder.settings.server_timing else Exchange
+        )
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -123,7 +145,7 @@ class Middleware:
             recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
         if ask is None:
-            exchange = Exchange(environ, start_response, recorder, self._name_route)
+            exchange = self._exchange(environ, start_response, recorder, self._name_route)
         else:
             exchange = CapturedExchange(
                 environ, start_response, recorder, self._name_route, ask
@@ -156,6 +178,7 @@ class Exchange:
         "_status",
         "_stream",
         "_thread",
+        "_trace",
         "exception",
         "is_counted",
         "is_ended",
@@ -187,6 +210,7 @@ class Exchange:
         self._status = ""
         self._length: int | None = None
         self._label = ""
+        self._trace: Trace | None = None
         self.is_ended = False
 
     def begin(self, entered: int) -> None:
@@ -270,6 +294,8 @@ class Exchange:
                 self._length = content_length(headers)
             if metrics.label is not None:
                 self._label = metrics.label.of(self._environ)
+            if metrics.sees_spans or TRACEPARENT in self._environ:
+                self._trace = self.trace()
         except Exception:  # noqa: BLE001  not ours alone, but the response goes on
             _failed(self._recorder, "measure")
 
@@ -277,6 +303,22 @@ class Exchange:
         """Note an unhandled exception, and the route while it is known."""
         self.exception = type(error)
         self.name()
+
+    def route(self) -> str:
+        """Return the route if it is known by now, else nothing."""
+        return self._name_route(self._environ).route
+
+    def trace(self) -> Trace | None:
+        """Return the trace of the request, if traces are wanted and it has one."""
+        return trace_of(self._environ) if self._metrics.measures_traces else None
+
+    def announced(self) -> Announced | None:
+        """Return the capture that is being made of the request, if there is one."""
+        return None
+
+    def count_template(self, name: str, own_ns: int) -> None:
+        """Count the rendering of a template."""
+        self._metrics.observe_template(name, own_ns)
 
     def fail(self, error: BaseException) -> None:
         """Note that the application raised, and end."""
@@ -307,6 +349,8 @@ class Exchange:
             profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
                 self._count(match, duration_ns, profile_id)
+            if slow_request.receivers and duration_ns >= self._recorder.slow_ns:
+                self._tell_slow(match, duration_ns, profile_id)
             if ended >= metrics.next_note_ns:
                 metrics.note_process()
             if not ended & OWN_MASK:
@@ -345,9 +389,58 @@ class Exchange:
             None if self.method == "HEAD" else self._length,
             self._label,
             self._stream,
+            self._trace,
         )
         if self.exception is not None:
             self._metrics.count_exception(self.method, match.route, self.exception.__name__)
+
+    def _tell_slow(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
+        send(
+            slow_request,
+            match.sender,
+            self._metrics.count_failure,
+            method=self.method,
+            route=match.route,
+            endpoint=match.endpoint,
+            status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
+            duration_seconds=duration_ns / 1e9,
+            profile_id=profile_id or "",
+            trace_id=self._trace.trace_id if self._trace else "",
+        )
+
+    def _timing_header(self, timing: Timing) -> tuple[str, str]:
+        rendering: Rendering | None = self._environ.get(RENDERING)
+        return SERVER_TIMING, timing.header(
+            {
+                "db": self.queries.spent_ns if self.queries else None,
+                "template": rendering.spent_ns if rendering else None,
+                "view": self._environ.get(VIEW_NS),
+            }
+        )
+
+
+class TellingExchange(Exchange):
+    """An exchange whose response says where its time went, to whoever may ask."""
+
+    __slots__ = ("_rules", "_timing")
+
+    def __init__(self, rules: AccessRules, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._rules = rules
+
+    def begin(self, entered: int) -> None:
+        """Begin to time, also for the sender."""
+        super().begin(entered)
+        self._timing = Timing(measures_cpu=self._metrics.measures_cpu)
+
+    def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
+        """Start the response with what it took so far."""
+        try:
+            if self._rules.may_ask(self._environ):
+                headers = [*headers, self._timing_header(self._timing)]
+        except Exception:  # noqa: BLE001  the response goes out without our header
+            _failed(self._recorder, "headers")
+        return super().start_response(status, headers, exc_info)
 
 
 class CapturedExchange(Exchange):
@@ -365,6 +458,7 @@ class CapturedExchange(Exchange):
         "_overlap",
         "_skip_text",
         "_started_unix",
+        "_timing",
     )
 
     def __init__(
@@ -390,6 +484,18 @@ class CapturedExchange(Exchange):
             self._skip(recorder, error.skip, str(error))
         super().__init__(environ, start_response, recorder, name_route)
         self.recording = recording
+        self._timing: Timing | None = None
+        if recorder.settings.server_timing:
+            self._timing = Timing(measures_cpu=recorder.metrics.measures_cpu)
+
+    def announced(self) -> Announced | None:
+        """Return the capture that is being made of the request, if it is not skipped."""
+        self.name()
+        if not self._skip_text:
+            self._check_route()
+        if self._skip_text:
+            return None
+        return Announced(self._id, f"{self._base_url}/c/{self._id}")
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
@@ -420,7 +526,6 @@ class CapturedExchange(Exchange):
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Start the response with the headers of the capture added."""
-        self.name()
         try:
             headers = self._with_our_headers(headers)
         except Exception:  # noqa: BLE001  the response goes out without our headers
@@ -428,15 +533,16 @@ class CapturedExchange(Exchange):
         return super().start_response(status, headers, exc_info)
 
     def _with_our_headers(self, headers: list[Any]) -> list[Any]:
-        if not self._skip_text:
-            self._check_route()
-        if self._skip_text:
+        announced = self.announced()
+        if self._timing is not None:
+            headers = [*headers, self._timing_header(self._timing)]
+        if announced is None:
             return [*headers, ("X-Profile-Skipped", self._skip_text)]
         return [
             *(header for header in headers if header[0].lower() != "cache-control"),
             ("Cache-Control", "no-store"),
-            ("X-Profile-Id", self._id),
-            ("X-Profile-Url", f"{self._base_url}/c/{self._id}"),
+            ("X-Profile-Id", announced.id),
+            ("X-Profile-Url", announced.url),
         ]
 
     def _check_route(self) -> None:
@@ -478,6 +584,9 @@ class CapturedExchange(Exchange):
             view=view.name if view else "",
             view_file=view.file if view else "",
             view_line=view.line if view else None,
+            template_seconds=self._template_seconds(),
+            trace_id=self._trace.trace_id if self._trace else "",
+            span_id=self._trace.span_id if self._trace else "",
             status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
             engine=engine.name,
@@ -489,8 +598,17 @@ class CapturedExchange(Exchange):
             overlaps=self._overlap.others if self._overlap else None,
             notes=self._notes_on(engine),
         )
-        self._recorder.store_later(record, recording, self.queries)
+        self._recorder.store_later(record, recording, self.queries, match.sender)
+        send(
+            request_profiled, match.sender, self._recorder.metrics.count_failure, record=record
+        )
         return self._id
+
+    def _template_seconds(self) -> dict[str, float]:
+        rendering: Rendering | None = self._environ.get(RENDERING)
+        if rendering is None:
+            return {}
+        return {name: own_ns / 1e9 for name, own_ns in rendering.own_ns.items()}
 
     def _notes_on(self, engine: Engine) -> tuple[str, ...]:
         limit = self._recorder.engine_limit

@@ -68,6 +68,7 @@ class ProfilerMiddleware:
                 name_route=RouteNamer(
                     _resolver(loaded.route, wsgi_app),
                     Exclusion(loaded.exclude, loaded.exclude_metrics),
+                    sender=wsgi_app,
                 ),
                 is_development=lambda: loaded.dev,
             )

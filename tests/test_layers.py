@@ -17,8 +17,8 @@ PACKAGE = Path(flaskprof.__file__).parent
 
 # Lowest first. A module may import what stands in a row above its own.
 LAYERS = (
-    {"errors", "ids", "log", "view_names"},
-    {"config", "profiles"},
+    {"errors", "ids", "log", "rendering", "server_timing", "tracing", "view_names"},
+    {"config", "profiles", "signals"},
     {"queries"},
     {"access", "record", "routes"},
     {"formats"},
@@ -26,7 +26,7 @@ LAYERS = (
     {"capture"},
     {"custom", "sections"},
     {"decorators", "integrations", "middleware", "web"},
-    {"async_views", "text", "wiring"},
+    {"async_views", "flask_hooks", "log_filter", "text", "wiring"},
     {"explore"},
     {"extension", "sidecar"},
     {"wsgi"},

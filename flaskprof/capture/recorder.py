@@ -70,6 +70,7 @@ class Recorder:
         self.directory = settings.dir.absolute()
         self.store = DirectoryStore(self.directory)
         self._token_uses = TokenUses(self.directory)
+        self.slow_ns = round(settings.slow_seconds * 1e9)
         # What begins to count queries and says whether it does; wiring knows of some.
         self.watch_queries: Callable[[], bool] = lambda: False
         self.watches_queries = False
@@ -224,10 +225,17 @@ class Recorder:
         self._budget.give_back()
 
     def store_later(
-        self, record: CaptureRecord, recording: Recording, queries: QueryLog | None = None
+        self,
+        record: CaptureRecord,
+        recording: Recording,
+        queries: QueryLog | None = None,
+        sender: object = None,
     ) -> None:
-        """Hand a finished recording to the spool, with the queries of its request."""
-        self._spool.put(record, recording, queries)
+        """Hand a finished recording to the spool, with the queries of its request.
+
+        `sender` is whose capture it is, in the signals that say what became of it.
+        """
+        self._spool.put(record, recording, queries, sender)
 
     def end_abandoned(self) -> None:
         """End what was left without an end."""

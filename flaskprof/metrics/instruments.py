@@ -26,6 +26,7 @@ from flaskprof.metrics.series import COUNT, SUM, Declaration, bucket_of
 from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
 from flaskprof.metrics.worker_file import WorkerFile
+from flaskprof.tracing import Trace, sees_spans
 
 __all__ = [
     "METHODS",
@@ -46,6 +47,7 @@ OTHER_VALUE = "_other_"
 _STATUSES = frozenset(str(status.value) for status in HTTPStatus)
 
 _NOTE_NS = 5 * 10**9
+_TRACE_NS = 10**9
 _TRY_AGAIN_NS = 30 * 10**9
 
 # Of the requests one in so many is timed for what we cost it: those at whose end these bits
@@ -96,6 +98,9 @@ class Metrics:
         self.measures_length = "length" in measure
         self.measures_own = "own" in measure
         self.measures_stream = "stream" in measure
+        self.measures_traces = "traces" in measure
+        self.sees_spans = False
+        self._next_trace_ns = 0
         self._measures_workers = "workers" in measure
         self.label = label
         self._directory = directory
@@ -170,8 +175,11 @@ class Metrics:
         length: int | None = None,
         extra: str = "",
         stream: Stream | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Record one answered request; `profile_id` becomes the exemplar of its bucket.
+
+        So does a `trace` that is sampled, now and then, where no profile is there.
 
         `extra` is the value of the application's own label, empty where it has none. What
         was not measured is None.
@@ -195,10 +203,22 @@ class Metrics:
             if queued_ns is not None:
                 words[place + Cell.QUEUED_COUNT] += 1
                 words[place + Cell.QUEUED] += queued_ns
-            if profile_id is not None:
-                file.add_exemplar(place, bucket, duration_ns, profile_id)
+            if profile_id is not None or trace is not None:
+                self._add_exemplar(place, bucket, duration_ns, profile_id or "", trace)
             if stream is not None:
                 stream.count(words, place, length)
+
+    def _add_exemplar(
+        self, place: int, bucket: int, duration_ns: int, profile_id: str, trace: Trace | None
+    ) -> None:
+        trace_id = trace.trace_id if trace else ""
+        if not profile_id:
+            # Requests that are traced may be all there are, and the ring is short.
+            now_ns = time.perf_counter_ns()
+            if trace is None or not trace.is_sampled or now_ns < self._next_trace_ns:
+                return
+            self._next_trace_ns = now_ns + _TRACE_NS
+        self._file.add_exemplar(place, bucket, duration_ns, profile_id, trace_id)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""
@@ -293,6 +313,7 @@ class Metrics:
         """Note what this process uses, and look whether its file is still its own."""
         now_ns = time.perf_counter_ns()
         self.next_note_ns = now_ns + _NOTE_NS
+        self.sees_spans = self.measures_traces and sees_spans()
         if self._file.is_lost():
             self._begin_anew()
         if self._is_started and not self._file.is_placed and now_ns >= self._next_try_ns:

@@ -9,7 +9,7 @@ from operator import add, neg
 from flaskprof.metrics.layout import OVERFLOW, label_text, labels_of
 from flaskprof.metrics.table import EXCEPTIONS, METRICS, Kind
 
-__all__ = ["Exemplar", "Row", "Totals", "is_passing", "overflow_of_exceptions"]
+__all__ = ["Exemplar", "Row", "Totals", "exemplar_rank", "is_passing", "overflow_of_exceptions"]
 
 # What is true of a process only while it lives, and must not be added to the totals of
 # those that ended.
@@ -19,6 +19,8 @@ _PASSING = tuple(
 
 # How many label sets there are of a metric whose cells are counters.
 _MOST = {metric.name: metric.most for metric in METRICS if metric.most}
+
+_PROFILE_LASTS_NS = 600 * 10**9
 
 _OVERFLOW_ROW = label_text([OVERFLOW] * 3)
 
@@ -36,14 +38,24 @@ def overflow_of_exceptions() -> tuple[str, ...]:
 _OVERFLOW_EXCEPTIONS = label_text(overflow_of_exceptions())
 
 
+def exemplar_rank(unix_ns: int, *, has_profile: bool) -> int:
+    """Return the rank of an exemplar; a profile makes it ten minutes newer than it is."""
+    return unix_ns + _PROFILE_LASTS_NS if has_profile else unix_ns
+
+
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A request that was in a bucket; both IDs are hexadecimal, `trace_id` may be empty."""
+    """A request that was in a bucket; both IDs are hexadecimal, one of them may be empty."""
 
     value_ns: int
     unix_ns: int
     profile_id: str
     trace_id: str = ""
+
+    @property
+    def rank(self) -> int:
+        """Of two in a bucket the one of a higher rank stays: mostly the newer one."""
+        return exemplar_rank(self.unix_ns, has_profile=bool(self.profile_id))
 
 
 @dataclass(slots=True)
@@ -134,7 +146,7 @@ class Totals:
 
     def _add_exemplar(self, key: tuple[bytes, int], exemplar: Exemplar) -> None:
         known = self.exemplars.get(key)
-        if known is None or known.unix_ns < exemplar.unix_ns:
+        if known is None or known.rank < exemplar.rank:
             self.exemplars[key] = exemplar
 
 
