@@ -119,13 +119,15 @@ def compare(
         if change.sums_before != change.sums_after or None in {change.before, change.after}
     ]
     changed.sort(key=lambda change: (-abs(change.self_seconds), change.function))
+    seconds_before, seconds_after = (
+        total if captures == (1, 1) else round(total / number, _PICO)
+        for total, number in zip((_total(before), _total(after)), captures, strict=True)
+    )
     return Comparison(
         tuple(changed),
         len(changes) - len(changed),
-        *(
-            total if captures == (1, 1) else round(total / number, _PICO)
-            for total, number in zip((_total(before), _total(after)), captures, strict=True)
-        ),
+        seconds_before,
+        seconds_after,
         before.is_sampled == after.is_sampled,
     )
 
