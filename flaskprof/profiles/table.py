@@ -78,7 +78,7 @@ def rows(
     found = [
         _row(function, stats.total, total)
         for function, stats in graph.functions.items()
-        if text in label(function).casefold()
+        if not text or text in label(function).casefold()
     ]
     found.sort(key=lambda row: row.function)
     for key in reversed(sort_by):
