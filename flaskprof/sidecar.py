@@ -69,9 +69,16 @@ class Sidecar:
             settings.secrets,
             lambda: settings.dev or (is_loopback and not settings.secrets),
         )
-        self.upkeep = Upkeep(self.store.path, chores_for(settings, self.store), lambda _: None)
+        self._failures = 0
+        self.upkeep = Upkeep(
+            self.store.path, chores_for(settings, self.store), self._note_failure
+        )
         registry = sidecar_registry(
-            metrics_directory(self.store.path), lambda: usage_of(self.store)
+            metrics_directory(self.store.path),
+            lambda: usage_of(self.store),
+            # A place of its own, beside those of the workers: it begins at zero with each
+            # start, which their sum must not do.
+            lambda: {"sidecar": self._failures},
         )
         self._pages = OwnPages(
             viewer=Viewer(self.store, settings=settings, live=self._live()),
@@ -81,6 +88,9 @@ class Sidecar:
             metrics_access=settings.metrics,
             rules=self.rules,
         )
+
+    def _note_failure(self, _chore: str) -> None:
+        self._failures += 1  # by the thread of the upkeep alone
 
     def _live(self) -> Live:
         path = self.store.path

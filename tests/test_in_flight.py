@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from json import loads
 
 import pytest
 
@@ -50,6 +51,38 @@ def test_held_requests_of_two_workers_are_seen_by_route_and_vanish_with_a_killed
         assert {left} == workers
         place.let_go()
         see(tmp_path, 0)
+
+
+def test_every_worker_shows_them_on_its_front_page(tmp_path):
+    json = {"Accept": "application/json"}
+    with (
+        serve("gunicorn-gthread", tmp_path, "-w", "2", app="held:app") as server,
+        holder(server.port) as place,
+    ):
+
+        def front():
+            return loads(get(server.port, "/flaskprof/", **json).body)
+
+        def counted():
+            # Each of them may be answered by either worker.
+            return {row["route"]: row["requests"] for row in front()["routes"]}
+
+        get(server.port, "/quick")
+        until(lambda: front()["known_seconds"] is not None, "the first totals to be noted")
+        for _ in range(10):
+            assert get(server.port, "/quick").status == 200
+        place.hold()
+        see(tmp_path, 1)
+        for _ in range(8):
+            (request,) = front()["in_flight"]["requests"]
+            assert request["route"] == "/held/<int:port>"
+        assert counted()["/quick"] in {10, 11}  # the first may have come before the totals
+        assert front()["workers"] in {1, 2}
+        page = get(server.port, "/flaskprof/").body.decode()
+        assert "/held/&lt;int:port&gt;" in page
+        place.let_go()
+        see(tmp_path, 0)
+        assert front()["in_flight"]["requests"] == []
 
 
 def test_each_thread_of_a_worker_is_seen(tmp_path):

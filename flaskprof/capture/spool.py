@@ -25,6 +25,9 @@ __all__ = ["CaptureSink", "Spool"]
 
 _LONGEST_QUEUE = 128
 _LOOK_AGAIN_SECONDS = 5.0
+# An ID tells when its capture began. Whoever looks for one that began just now is told to
+# wait; one that began earlier is announced for as long as it is being written.
+_LONG_SECONDS = 5.0
 
 
 class CaptureSink(Protocol):
@@ -32,6 +35,14 @@ class CaptureSink(Protocol):
 
     def save(self, record: CaptureRecord, files: Mapping[str, bytes]) -> None:
         """Write one capture whole; raises `StoreError` if it cannot."""
+        ...
+
+    def announce(self, capture_id: str) -> None:
+        """Note that a capture is about to be written; where that fails nothing is noted."""
+        ...
+
+    def withdraw(self, capture_id: str) -> None:
+        """Forget what `announce` noted, if it noted anything."""
         ...
 
     def bytes_used(self) -> int:
@@ -80,6 +91,9 @@ class Spool:
         sender: object = None,
     ) -> None:
         """Hand a finished recording over; never blocks, drops it where the queue is full."""
+        is_announced = record.duration_seconds > _LONG_SECONDS
+        if is_announced:
+            self._sink.announce(record.id)
         with self._changed:
             if len(self._queue) < _LONGEST_QUEUE and not self._closing:
                 self._queue.append((record, recording, queries, sender))
@@ -90,6 +104,8 @@ class Spool:
                     self._thread.start()
                 self._changed.notify_all()
                 return
+        if is_announced:
+            self._sink.withdraw(record.id)
         self._metrics.count_capture(record.trigger, "dropped")
         self._tell(record, "dropped", sender)
         log.once("spool full", "captures come faster than they can be written: some are lost")
@@ -122,6 +138,8 @@ class Spool:
                 self._busy = True
             began_ns = time.thread_time_ns()
             stored, outcome = self._write(record, recording, queries)
+            if record.duration_seconds > _LONG_SECONDS:
+                self._sink.withdraw(record.id)
             self._metrics.count_own_time("captures", time.thread_time_ns() - began_ns)
             self._metrics.count_capture(record.trigger, outcome)
             self._tell(stored, outcome, sender)

@@ -21,6 +21,7 @@ COMMANDS = {
     "diff": "Show what changed from one profile to another.",
     "merge": "Add profiles up, and write the sum to a file.",
     "export": "Write the profile of a capture for another tool.",
+    "snakeviz": "Look at a capture with snakeviz.",
     "doctor": "Say what works here, what does not, and what to do about it.",
     "token": "Make a token that lets its holder ask and look.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import Metric as Family
@@ -22,8 +22,8 @@ class DirectoryCollector(Collector):
 
     `own` are the cells of this process where it has any; they are served alone where
     there is no directory. `before` is called first. `usage` returns bytes and files of
-    the data directory. With `folds`, what dead processes left is folded in the
-    background once it has been seen.
+    the data directory, `failures` those of a process without cells, by place. With
+    `folds`, what dead processes left is folded in the background once it has been seen.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class DirectoryCollector(Collector):
         own: WorkerFile | None = None,
         before: Callable[[], None] | None = None,
         usage: Callable[[], tuple[int, int]] | None = None,
+        failures: Callable[[], Mapping[str, int]] = dict,
         folds: bool = False,
     ) -> None:
         self.role = role
@@ -41,6 +42,7 @@ class DirectoryCollector(Collector):
         self._directory = directory
         self._own = own
         self._before = before
+        self._failures = failures
         self._folds = folds
         self._alive = 0
         # Names of what applications declared, as of the last scrape.
@@ -64,7 +66,9 @@ class DirectoryCollector(Collector):
         is_in_memory = self._own is not None and not self._own.is_placed
         usage = self.usage() if self.usage is not None else None
         self.declared = frozenset(row.name for row in declarations(reading.totals))
-        yield from families(reading, Surroundings(self.role, is_in_memory, usage))
+        yield from families(
+            reading, Surroundings(self.role, is_in_memory, usage, self._failures())
+        )
 
     def reading(self) -> Reading:
         """Return the sums of all; raises OSError where nothing can be read."""

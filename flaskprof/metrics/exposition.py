@@ -1,13 +1,15 @@
 """The page that Prometheus reads: our families, and the application's own beside them.
 
 Text by default, OpenMetrics, which has exemplars, where it is asked for, as
-prometheus_client negotiates it.
+prometheus_client negotiates it. Ours have no ``_created`` in either, whatever is set for the
+application's own: Prometheus asks for OpenMetrics by default and would store one more series
+for each label set.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,16 +36,19 @@ _TAKEN = frozenset(
 
 
 def sidecar_registry(
-    directory: Path, usage: Callable[[], tuple[int, int]] | None = None
+    directory: Path,
+    usage: Callable[[], tuple[int, int]] | None = None,
+    failures: Callable[[], Mapping[str, int]] = dict,
 ) -> CollectorRegistry:
     """Return the sums over a metrics directory for a process that counts nothing itself.
 
-    `usage` returns bytes and files of the data directory. Of the application's own
+    `usage` returns bytes and files of the data directory, `failures` those of the process
+    itself, by place. Of the application's own
     metrics it has those of ``PROMETHEUS_MULTIPROC_DIR`` alone. Collecting raises OSError
     where the directory cannot be read.
     """
     registry = CollectorRegistry(support_collectors_without_names=True)
-    collector = DirectoryCollector(directory, role="sidecar", usage=usage)
+    collector = DirectoryCollector(directory, role="sidecar", usage=usage, failures=failures)
     registry.register(collector)
     registry.register(_HostMetrics(collector, lambda: False))
     return registry

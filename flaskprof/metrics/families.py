@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add
 from typing import TypeAlias
@@ -30,17 +30,21 @@ Labels: TypeAlias = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is served beside the sums: who serves, and what lies in the data directory."""
+    """What is served beside the sums: who serves, and what lies in the data directory.
+
+    `failures` are those of a process without cells of its own, by place.
+    """
 
     role: str
     is_in_memory: bool = False
     usage: tuple[int, int] | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 def families(reading: Reading, surroundings: Surroundings) -> Iterator[Family]:
     """Yield a family for each row of the table."""
     totals = reading.totals
-    plain = _counters(totals)
+    plain = _counters(totals, surroundings.failures)
     routes = _by_route(totals.requests.values())
     single = {
         table.LIVE_WORKERS: reading.alive,
@@ -88,9 +92,13 @@ _CELLS = {
 }
 
 
-def _counters(totals: Totals) -> dict[str, list[tuple[tuple[str, ...], int]]]:
+def _counters(
+    totals: Totals, failures: Mapping[str, int]
+) -> dict[str, list[tuple[tuple[str, ...], int]]]:
     """Return label values and value of every counter and gauge, by the name of its family."""
     found: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    if failures:
+        found[table.FAILURES.name] = [((place,), n) for place, n in failures.items()]
     overflow = overflow_of_exceptions()
     for row in totals.counters.values():
         name, *labels = row.labels

@@ -216,7 +216,9 @@ FAILURES = Metric(
     Kind.counter,
     ("place",),
     "Failures inside flaskprof that the application did not notice, by place.",
-    "The places spool and metrics are failures to write: of a capture, of a worker file.",
+    "The places spool and metrics are failures to write: of a capture, of a worker file. The "
+    "places upkeep and sidecar are chores in the data directory that failed: those of workers, "
+    "and those of the sidecar since it started.",
 )
 OWN_SECONDS = Metric(
     "flaskprof_own_seconds",

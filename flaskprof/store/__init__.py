@@ -89,6 +89,10 @@ class Store(Protocol):
         """Return the metadata of one capture."""
         ...
 
+    def is_announced(self, capture_id: str) -> bool:
+        """Whether a capture that is not there is being written, as far as is known."""
+        ...
+
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file of a capture, named by its suffix, as `.prof`."""
         ...

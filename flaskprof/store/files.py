@@ -138,6 +138,10 @@ class FileStore:
             raise CaptureNotFound(f"{file.path} is no longer there")
         return self._describe(file)
 
+    def is_announced(self, _capture_id: str) -> bool:
+        """Whether a file is being written: never, as all are there from the start."""
+        return False
+
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file as `.prof`, `.json` or, if it has whole stacks, as `.pb.gz`.
 

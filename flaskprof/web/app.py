@@ -146,7 +146,7 @@ class Viewer:
             status = error.code or 500
             return trouble(status, error.name, error.description or ""), headers
         if isinstance(error, CaptureNotFound):
-            if self._is_young(capture_id):
+            if self._is_young(capture_id) or self._store.is_announced(capture_id):
                 return being_written(capture_id), {}
             return trouble(404, "No such capture", _NOT_THERE), {}
         if isinstance(error, BadProfile):

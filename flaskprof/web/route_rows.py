@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -27,6 +27,7 @@ __all__ = [
     "OverviewState",
     "RouteRow",
     "measured",
+    "quantile_figure",
     "route_data",
     "route_heads",
     "route_row",
@@ -251,9 +252,9 @@ def route_row(
         name="(more routes)" if route == OVERFLOW else route or "(no route)",
         rate=rate(row.rate),
         requests=count(row.sums.requests),
-        p50=seconds(row.p50),
-        p95=seconds(row.p95),
-        p99=seconds(row.p99),
+        p50=quantile_figure(row.p50, bounds_ns),
+        p95=quantile_figure(row.p95, bounds_ns),
+        p99=quantile_figure(row.p99, bounds_ns),
         errors=share(row.errors),
         has_errors=row.errors > 0,
         time=share(row.time),
@@ -264,6 +265,14 @@ def route_row(
         marks=[_mark(bounds_ns, *capture, links=links) for capture in captures],
         width=len(row.sums.buckets) * _BAR_WIDTH,
     )
+
+
+def quantile_figure(value: float | None, bounds_ns: Sequence[int]) -> Figure:
+    """Show a quantile; of one above all bounds no more is known than that it is there."""
+    figure = seconds(value)
+    if value is None or not bounds_ns or value * 1e9 < bounds_ns[-1]:
+        return figure
+    return replace(figure, text=f"≥ {figure.text}", exact="or more")
 
 
 def route_url(route: str, method: str, links: Links) -> str:

@@ -239,3 +239,35 @@ def test_a_collector_of_the_application_that_fails_costs_none_of_ours(ask, host,
     host.register(Broken())
     assert "flaskprof_workers 1.0" in ask().text
     assert "the application's own metrics failed" in caplog.text
+
+
+# When a series was created
+
+
+@pytest.fixture(params=[True, False], ids=["created series on", "created series off"])
+def has_created(request):
+    """prometheus_client's switch for them, which is one for the whole process."""
+    switch = (
+        prometheus_client.enable_created_metrics
+        if request.param
+        else prometheus_client.disable_created_metrics
+    )
+    switch()
+    yield request.param
+    prometheus_client.enable_created_metrics()
+
+
+@pytest.mark.parametrize("headers", [{}, OPEN_METRICS], ids=["text", "OpenMetrics"])
+def test_ours_have_no_created_series_whatever_the_application_wants_for_its_own(
+    metrics, has_created, headers, monkeypatch
+):
+    registry = CollectorRegistry()
+    monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
+    prometheus_client.Counter("shop_orders", "Orders.", registry=registry).inc()
+    prometheus_client.Histogram("shop_seconds", "Time.", registry=registry).observe(1)
+    text = Client(metrics_app(metrics.collector)).get("/", headers=headers).text
+    lines = [line.partition(" ")[0] for line in text.splitlines() if line[:1] != "#"]
+    created = [name for name in lines if "_created" in name.partition("{")[0]]
+    expected = ["shop_orders_created", "shop_seconds_created"] if has_created else []
+    assert created == expected
+    assert "shop_orders_total" in lines

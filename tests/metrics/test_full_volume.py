@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -170,3 +171,16 @@ def test_an_application_on_a_full_or_read_only_volume_answers_as_without_us(volu
         text = Client(app).get("/metrics", environ_base=LOCAL).text
         assert "flaskprof_metrics_in_memory 1.0" in text
         assert f"{table.DURATION.name}_count" in text
+
+
+def test_doctor_says_that_there_is_no_room(volume):
+    path, _ = volume
+    looked = subprocess.run(
+        [sys.executable, "-m", "flaskprof", "doctor", "--dir", path / "data"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert looked.returncode == 1
+    assert "no room for the file of a worker" in " ".join(looked.stdout.split())

@@ -69,6 +69,15 @@ def test_each_route_has_rate_quantiles_errors_and_shares(see_front, shop):
     }
 
 
+def test_of_what_is_above_all_buckets_it_says_no_more_than_that(
+    see_front, ask_front, processes
+):
+    processes.answered("/", [1, 0, 0, 9])
+    (row,) = routes(see_front())
+    assert row[3].replace("\u202f", " ") == "≥ 1.00 s"
+    assert ask_front()["routes"][0]["p95_seconds"] == 1.0
+
+
 def test_the_same_is_there_as_json_in_full_precision(ask_front, shop):
     found = ask_front("/?sort=route")
     assert (found["window_seconds"], found["known_seconds"], found["workers"]) == (300, 300, 2)

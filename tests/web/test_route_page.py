@@ -98,6 +98,21 @@ def test_a_route_without_captures_is_not_found(ask, orders):
     assert ask("/r/", status=404)["status"] == 404
 
 
+@pytest.mark.parametrize("looks", range(1, 6))
+def test_captures_that_go_while_the_page_is_made_are_no_fault(client, orders, looks):
+    """They are deleted between two of the looks that a page takes at the store."""
+    ask, seen = orders.list, []
+
+    def list_some(query):
+        seen.append(query)
+        if len(seen) == looks:
+            orders.records.clear()
+        return ask(query)
+
+    orders.list = list_some
+    assert client.get(ADDRESS).status_code in (200, 404)
+
+
 def test_one_capture_is_enough(see, store, capture):
     page = see("/r/?route=/heavy-computation&method=GET")
     assert "Compare slowest with median" not in page.links

@@ -25,9 +25,11 @@ from flaskprof.web.panels.table import STATE, table
 from flaskprof.web.panels.tree import tree
 from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
+    CaptureRow,
     FunctionRow,
     KindShare,
     Summary,
+    capture_row,
     function_row,
     kind_shares,
     profile_data,
@@ -67,7 +69,7 @@ class CaptureView:
     summary: Summary
     is_merge: bool
     title: str
-    parts: Sequence[tuple[str, str]]
+    parts: Sequence[CaptureRow]
     truth: str
     total: Figure
     total_calls: Figure
@@ -155,10 +157,12 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         functions=count(len(graph.functions)),
         kinds=kind_shares(graph),
         hottest=_row(subject, subject.hottest),
-        tabs=_tabs(subject, name, selected),
+        tabs=_tabs(subject, name, wanted),
         is_application_only=subject.is_application_only,
         has_estimated_times=subject.is_application_only and not subject.has_stacks,
-        app_url=_app_url(subject, name, selected),
+        app_url=subject.page(
+            view=name, fn=wanted, app="" if subject.is_application_only else "1"
+        ),
         exports=[
             Export(row.suffix, row.summary, subject.export(key)) for key, row in EXPORTS.items()
         ],
@@ -183,17 +187,11 @@ def _at_first(query: Mapping[str, str]) -> str:
     return "table" if any(name in query for name in STATE) else _PANELS[0][0]
 
 
-def _tabs(subject: Subject, current: str, selected: Function | None) -> list[Tab]:
-    key = subject.key(selected)
+def _tabs(subject: Subject, current: str, key: str) -> list[Tab]:
     return [
         Tab(name, text, hint, subject.page(view=name, fn=key), name == current)
         for name, text, hint, _ in _PANELS
     ]
-
-
-def _app_url(subject: Subject, name: str, selected: Function | None) -> str:
-    app = "" if subject.is_application_only else "1"
-    return subject.page(view=name, fn=subject.key(selected), app=app)
 
 
 def _selected_urls(
@@ -211,11 +209,16 @@ def _selected_urls(
     return urls | {"Clear": subject.page(view=current)}
 
 
-def _parts(subject: Subject) -> list[tuple[str, str]]:
-    """Return names and addresses of what a merge was made of."""
+def _parts(subject: Subject) -> list[CaptureRow]:
+    """Return what a merge was made of."""
     if subject.record:
         return []
-    return [(item.name, subject.visit.links.subject([item.id])) for item in subject.records]
+    visit = subject.visit
+    longest = max(record.duration_seconds for record in subject.records)
+    return [
+        capture_row(record, links=visit.links, now=visit.now, longest_seconds=longest)
+        for record in subject.records
+    ]
 
 
 def _row(subject: Subject, of: Function | None) -> FunctionRow | None:

@@ -18,6 +18,7 @@ from flaskprof.web.route_rows import (
     OverviewState,
     RouteRow,
     measured,
+    quantile_figure,
     route_data,
     route_heads,
     route_row,
@@ -181,7 +182,10 @@ def _total(window: Window | None) -> Sum | None:
     requests = 0 if sums is None else sums.requests
     errors = 0 if sums is None else sums.errors
     p50, p95, p99 = (
-        seconds(None if sums is None else quantile(window.bounds_ns, sums.buckets, q))
+        quantile_figure(
+            None if sums is None else quantile(window.bounds_ns, sums.buckets, q),
+            window.bounds_ns,
+        )
         for q in (0.5, 0.95, 0.99)
     )
     return Sum(

@@ -12,6 +12,7 @@ from flaskprof.log import once
 from flaskprof.metrics.durations import Durations, durations
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery
+from flaskprof.store.spread import bin_of
 from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
 from flaskprof.web.figures import Figure, count, moment, seconds
 from flaskprof.web.histogram import AXIS, WIDTH, Histogram, histogram
@@ -57,8 +58,6 @@ def route(visit: Visit) -> Page:
     state = ListState.from_query(visit.query)
     wanted = CaptureQuery(route=name, method=method or None)
     found = visit.store.list(state.applied(wanted))
-    if not found.matching:
-        raise NotFound("There is no capture of this route; it may have been removed.")
 
     def some(sort: str, limit: int, offset: int = 0) -> Sequence[CaptureRecord]:
         query = CaptureQuery(
@@ -69,11 +68,15 @@ def route(visit: Visit) -> Page:
     newest = some("started", _NEWEST_DOTS)
     slowest = some("duration", _SLOWEST_DOTS)
     # The lower of the two in the middle of an even number.
-    median = some("duration", 1, found.matching // 2)[0]
+    medians = some("duration", 1, found.matching // 2)
+    # Captures may be deleted at any time, also between two looks at them.
+    if not (newest and slowest and medians):
+        raise NotFound("There is no capture of this route; it may have been removed.")
+    median = medians[0]
     merged, left_out = of_one_kind(newest[:MOST_OF_A_ROUTE])
     requests = _requests(visit, name, method)
     picture = histogram(
-        visit.store.spread(wanted),
+        visit.store.spread(wanted) or {bin_of(median.duration_seconds): 1},
         requests,
         {record.id: record for record in (*newest, *slowest, median)}.values(),
         url=visit.links.capture,
