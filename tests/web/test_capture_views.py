@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from captured import LOAD, ROOT, ROW, TREE, VIEW, add_tree
+from pages import NOW, Document, to_prof
 from werkzeug.test import Client
 
-from conftest import NOW, to_prof
 from flaskprof.config import Settings
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.web.app import Viewer
@@ -217,8 +217,6 @@ def sourced(tmp_path, store):
 
 
 def test_source_is_shown_with_times_where_functions_begin(sourced, tmp_path):
-    from conftest import Document
-
     page = sourced(Document, source=[str(tmp_path)])
     lines = [row for row in page.rows if row and row[0].isdigit()]
     assert [row[4] for row in lines][:2] == ["def price(n):", "return sum(range(n))"]
@@ -231,8 +229,6 @@ def test_source_is_shown_with_times_where_functions_begin(sourced, tmp_path):
 
 
 def test_source_is_off_outside_development_unless_allowed(sourced):
-    from conftest import Document
-
     for source, is_development in (("auto", False), ("off", True)):
         page = sourced(Document, source=source, is_development=is_development)
         assert "Source is not shown here." in page.text
