@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flaskprof.decorators import profile_endpoint as profile_endpoint
     from flaskprof.explore import load as load
     from flaskprof.extension import FlaskProf as FlaskProf
+    from flaskprof.flask_hooks import current_capture as current_capture
     from flaskprof.log_filter import LogFilter as LogFilter
     from flaskprof.sections import profile as profile
     from flaskprof.wsgi import ProfilerMiddleware as ProfilerMiddleware
@@ -39,6 +40,7 @@ _HOMES = {
     "LogFilter": "flaskprof.log_filter",
     "ProfilerMiddleware": "flaskprof.wsgi",
     "counter": "flaskprof.custom",
+    "current_capture": "flaskprof.flask_hooks",
     "exclude": "flaskprof.decorators",
     "histogram": "flaskprof.custom",
     "load": "flaskprof.explore",
@@ -52,6 +54,7 @@ __all__ = [
     "ProfilerMiddleware",
     "__version__",
     "counter",
+    "current_capture",
     "exclude",
     "histogram",
     "load",

@@ -28,7 +28,7 @@ from flaskprof.async_views import following
 from flaskprof.config import Settings
 from flaskprof.explore import Captures
 from flaskprof.flask_hooks import (
-    announced_capture,
+    current_capture,
     follow_exceptions,
     follow_templates,
     time_views,
@@ -90,7 +90,7 @@ class FlaskProf:
             time_views(app)
         if settings.context_processor:
             processors = app.template_context_processors[None]
-            processors.insert(0, lambda: {"flaskprof_capture": announced_capture()})
+            processors.insert(0, lambda: {"flaskprof_capture": current_capture()})
         # The first of the list, so that a name of the application's own goes before ours.
         app.shell_context_processors.insert(0, lambda: {"prof": _captures(settings)})
 

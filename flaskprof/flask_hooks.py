@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from jinja2 import Template
 
-__all__ = ["announced_capture", "follow_exceptions", "follow_templates", "time_views"]
+__all__ = ["current_capture", "follow_exceptions", "follow_templates", "time_views"]
 
 
 def follow_exceptions(app: Flask) -> None:
@@ -45,8 +45,8 @@ def time_views(app: Flask) -> None:
     app.dispatch_request = _timed(app.dispatch_request)  # type: ignore[method-assign]  # Flask names it to be overridden
 
 
-def announced_capture() -> Announced | None:
-    """Return the capture that is made of the present request; None if there is none."""
+def current_capture() -> Announced | None:
+    """Return the capture that is made of the present request, by `id` and `url`; else None."""
     exchange = _exchange()
     return None if exchange is None else exchange.announced()
 

@@ -18,6 +18,7 @@ A comment of several lines whose first is ``<!-- setup`` holds shell that a read
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 import shlex
@@ -51,6 +52,21 @@ _BLOCK = re.compile(
 _PORT = re.compile(r"(?<=[:= ])(5000|8000|8080)\b")
 
 
+# Runs the blocks that come as lines of JSON, in one namespace; says what went wrong.
+_LOOP = """
+import json, sys, traceback
+lines, answers, sys.stdout, names = sys.stdin, sys.stdout, sys.stderr, {"__name__": "page"}
+for line in lines:
+    where, code = json.loads(line)
+    try:
+        exec(compile(code, where, "exec"), names)
+        failure = ""
+    except Exception:
+        failure = traceback.format_exc()
+    print(json.dumps(failure), file=answers, flush=True)
+"""
+
+
 @dataclass(frozen=True)
 class Block:
     """One fenced block: its language, what the comment before it says, its line and text."""
@@ -82,7 +98,7 @@ class Reader:
     def __init__(self, page: Path, directory: Path) -> None:
         self.page = page
         self.directory = directory
-        self.names: dict[str, object] = {"__name__": page.stem}
+        self.interpreter: subprocess.Popen[str] | None = None
         self.port = 0
         self.server: subprocess.Popen[bytes] | None = None
         self.environ = {
@@ -104,9 +120,25 @@ class Reader:
             self.serve(block)
         elif block.language == "python":
             code = f"{block.argument}\n{block.text}" if block.mark == "given" else block.text
-            exec(compile(code, f"{self.page.name}:{block.line}", "exec"), self.names)
+            self.python(code, block.line)
         elif block.language in SHELLS:
             self.run(block)
+
+    def python(self, code: str, line: int) -> None:
+        """Run a block in the process that ran those before it."""
+        where = f"{self.page.name}:{line}"
+        if self.interpreter is None:
+            self.interpreter = subprocess.Popen(
+                [sys.executable, "-c", _LOOP],
+                cwd=self.directory,
+                env=self.environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        self.interpreter.stdin.write(json.dumps([where, code]) + "\n")
+        self.interpreter.stdin.flush()
+        assert json.loads(self.interpreter.stdout.readline() or '"it ended"') == "", where
 
     def serve(self, block: Block) -> None:
         self.stop()
@@ -134,6 +166,11 @@ class Reader:
         assert self.server.poll() is None, (self.directory / "server.log").read_text()
         with socket.socket() as connection:
             return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def close(self) -> None:
+        self.stop()
+        if self.interpreter is not None:
+            self.interpreter.communicate(timeout=PATIENCE_SECONDS)
 
     def stop(self) -> None:
         if self.server is None:
@@ -189,26 +226,16 @@ class Reader:
     [page for page in PAGES if page != PARSED],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
-def test_the_blocks_of_a_page_do_what_they_say(page, tmp_path, monkeypatch, closed_recorders):
+def test_the_blocks_of_a_page_do_what_they_say(page, tmp_path):
     wanted = [block for block in blocks_of(page) if block.language in {"python", *SHELLS}]
     if any("curl " in block.text for block in wanted):
         needs_program("curl")
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("FLASKPROF_")]:
-        monkeypatch.delenv(name)
-    # An application that begins in a directory is found from there.
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    known = set(sys.modules)
     reader = Reader(page, tmp_path)
     try:
         for block in blocks_of(page):
             reader.read(block)
     finally:
-        reader.stop()
-        for name in set(sys.modules) - known:
-            file = getattr(sys.modules[name], "__file__", None) or ""
-            if file.startswith(str(tmp_path)):
-                del sys.modules[name]
+        reader.close()
 
 
 def test_the_examples_of_the_command_line_are_commands_with_such_options():

@@ -19,7 +19,7 @@ from flaskprof.access import make_token
 from flaskprof.capture.recorder import recorder_for
 from flaskprof.config import Settings
 from flaskprof.errors import StoreError
-from flaskprof.flask_hooks import announced_capture
+from flaskprof.flask_hooks import current_capture
 from flaskprof.signals import capture_failed, capture_stored, request_profiled, slow_request
 
 SECRET = "a secret of sixteen or more"
@@ -313,7 +313,7 @@ def test_an_excluded_view_has_no_badge(make):
     response = get(app, "/badge", captured=True)
     assert response.text == " "
     assert response.headers["X-Profile-Skipped"] == "this route is excluded"
-    assert announced_capture() is None
+    assert current_capture() is None
 
 
 # Server-Timing

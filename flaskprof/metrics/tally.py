@@ -17,7 +17,7 @@ from itertools import repeat
 from operator import or_
 
 from flaskprof.metrics.layout import FIXED_CELLS, WORD, Layout, labels_of
-from flaskprof.metrics.totals import Exemplar, Row, Totals, is_passing
+from flaskprof.metrics.totals import Exemplar, Row, Totals, exemplar_rank, is_passing
 
 __all__ = ["Slots", "Snapshot", "Tally"]
 
@@ -25,8 +25,9 @@ __all__ = ["Slots", "Snapshot", "Tally"]
 _MOST_BITS = 52
 _MOST_FILES = 1 << (63 - _MOST_BITS)
 _ORDER = sys.byteorder
-# The words of an entry of the ring that say what it is an exemplar of, and when that was.
-_WHERE_AND_WHEN = (1, 3)
+# The words of an entry of the ring that say what it is an exemplar of, when that was, and
+# (zero where there is none) the first half of its profile's ID.
+_WHERE_WHEN_PROFILE = (1, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +146,13 @@ class Tally:
         texts, newest = snapshot.requests.texts, self._totals.exemplars
         places, buckets = len(texts) << 16, len(snapshot.bounds_ns)
         words = memoryview(snapshot.ring).cast("q")
-        wheres, times = (words[word :: Layout.RING_WORDS].tolist() for word in _WHERE_AND_WHEN)
-        for entry, (where, unix_ns) in enumerate(zip(wheres, times, strict=True)):
+        columns = [words[word :: Layout.RING_WORDS].tolist() for word in _WHERE_WHEN_PROFILE]
+        for entry, (where, unix_ns, profile) in enumerate(zip(*columns, strict=True)):
             if unix_ns > 0 and 0 <= where < places:
                 key = texts[where >> 16], where & 0xFFFF
                 known = newest.get(key)
-                if (known is None or known.unix_ns < unix_ns) and key[1] <= buckets:
+                rank = exemplar_rank(unix_ns, has_profile=profile != 0)
+                if (known is None or known.rank < rank) and key[1] <= buckets:
                     exemplar = _exemplar(snapshot, entry)
                     if exemplar is not None:
                         newest[key] = exemplar
@@ -163,8 +165,8 @@ def _exemplar(snapshot: Snapshot, entry: int) -> Exemplar | None:
     if not snapshot.ring_again.startswith(data, begin):
         return None
     number, _, value_ns, unix_ns, profile_id, trace_id = Layout.RING_ENTRY.unpack(data)
-    trace = trace_id.hex() if any(trace_id) else ""
-    return Exemplar(value_ns, unix_ns, profile_id.hex(), trace) if number > 0 else None
+    profile, trace = (one.hex() if any(one) else "" for one in (profile_id, trace_id))
+    return Exemplar(value_ns, unix_ns, profile, trace) if number > 0 else None
 
 
 @cache

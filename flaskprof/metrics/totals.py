@@ -9,7 +9,7 @@ from operator import add, neg
 from flaskprof.metrics.layout import OVERFLOW, label_text, labels_of
 from flaskprof.metrics.table import EXCEPTIONS, METRICS, Kind
 
-__all__ = ["Exemplar", "Row", "Totals", "is_passing", "overflow_of_exceptions"]
+__all__ = ["Exemplar", "Row", "Totals", "exemplar_rank", "is_passing", "overflow_of_exceptions"]
 
 # What is true of a process only while it lives, and must not be added to the totals of
 # those that ended.
@@ -38,6 +38,11 @@ def overflow_of_exceptions() -> tuple[str, ...]:
 _OVERFLOW_EXCEPTIONS = label_text(overflow_of_exceptions())
 
 
+def exemplar_rank(unix_ns: int, *, has_profile: bool) -> int:
+    """Return the rank of an exemplar; a profile makes it ten minutes newer than it is."""
+    return unix_ns + _PROFILE_LASTS_NS if has_profile else unix_ns
+
+
 @dataclass(frozen=True, slots=True)
 class Exemplar:
     """A request that was in a bucket; both IDs are hexadecimal, one of them may be empty."""
@@ -46,6 +51,11 @@ class Exemplar:
     unix_ns: int
     profile_id: str
     trace_id: str = ""
+
+    @property
+    def rank(self) -> int:
+        """Of two in a bucket the one of a higher rank stays: mostly the newer one."""
+        return exemplar_rank(self.unix_ns, has_profile=bool(self.profile_id))
 
 
 @dataclass(slots=True)
@@ -136,16 +146,8 @@ class Totals:
 
     def _add_exemplar(self, key: tuple[bytes, int], exemplar: Exemplar) -> None:
         known = self.exemplars.get(key)
-        if known is None or _goes_before(exemplar, known):
+        if known is None or known.rank < exemplar.rank:
             self.exemplars[key] = exemplar
-
-
-def _goes_before(exemplar: Exemplar, known: Exemplar) -> bool:
-    """Whether it is newer; one with a profile counts as newer than it is by ten minutes."""
-    ages = [
-        one.unix_ns + (_PROFILE_LASTS_NS if one.profile_id else 0) for one in (known, exemplar)
-    ]
-    return ages[0] < ages[1]
 
 
 def _negative(rows: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:

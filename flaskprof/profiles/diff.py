@@ -13,6 +13,9 @@ from flaskprof.profiles.paths import short_path
 __all__ = ["Change", "Comparison", "Mean", "compare", "matched"]
 
 
+_PICO = 12
+
+
 class Mean(NamedTuple):
     """The sums of a function, divided by the number of captures that they are sums of."""
 
@@ -99,13 +102,14 @@ def compare(
     is compared is then the mean of one.
     """
     first, second = captures
+    mean = _same if captures == (1, 1) else _mean
     pairs = matched(before.functions, after.functions)
     changes = [
         Change(
             old,
             new,
-            _NOTHING if old is None else _mean(before.functions[old].total, first),
-            _NOTHING if new is None else _mean(after.functions[new].total, second),
+            _NOTHING if old is None else mean(before.functions[old].total, first),
+            _NOTHING if new is None else mean(after.functions[new].total, second),
         )
         for old, new in pairs
     ]
@@ -115,11 +119,15 @@ def compare(
         if change.sums_before != change.sums_after or None in {change.before, change.after}
     ]
     changed.sort(key=lambda change: (-abs(change.self_seconds), change.function))
+    seconds_before, seconds_after = (
+        total if captures == (1, 1) else round(total / number, _PICO)
+        for total, number in zip((_total(before), _total(after)), captures, strict=True)
+    )
     return Comparison(
         tuple(changed),
         len(changes) - len(changed),
-        _total(before) / first,
-        _total(after) / second,
+        seconds_before,
+        seconds_after,
         before.is_sampled == after.is_sampled,
     )
 
@@ -165,10 +173,19 @@ _KEYS: tuple[Callable[[Function], Hashable], ...] = (
 )
 
 
+def _same(sums: Sums, _captures: int) -> Mean:
+    return Mean(*sums)
+
+
 def _mean(sums: Sums, captures: int) -> Mean:
-    if captures == 1:
-        return Mean(*sums)
-    return Mean(*(value / captures for value in sums))
+    # To the picosecond, so that the mean of the same is the same, whatever a sum of floats
+    # makes of it.
+    return Mean(
+        sums.calls / captures,
+        sums.primitive_calls / captures,
+        round(sums.self_seconds / captures, _PICO),
+        round(sums.cumulative_seconds / captures, _PICO),
+    )
 
 
 def _total(graph: CallGraph) -> float:

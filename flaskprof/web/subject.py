@@ -52,6 +52,7 @@ class Subject:
     is_application_only: bool
     visit: Visit
     _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    _digests: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -211,8 +212,10 @@ class Subject:
         return self._read[suffix]
 
     def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
-        digests = tuple(map(digest, self._files(suffix)))
-        return self.visit.profiles.made((what, self.is_application_only, digests), make)
+        if suffix not in self._digests:
+            self._digests[suffix] = tuple(map(digest, self._files(suffix)))
+        key = (what, self.is_application_only, self._digests[suffix])
+        return self.visit.profiles.made(key, make)
 
 
 def subject_of(visit: Visit, capture_id: str) -> Subject:

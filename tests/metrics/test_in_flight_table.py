@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -138,6 +139,20 @@ def test_rows_are_never_torn(tmp_path):
             row = Row(number, "GET", (text * (1 + number % 20))[:200], text)
             assert worker.rows == [row] * (1 + number % 50)
             seen.add(number)
+
+
+def test_whenever_a_process_is_killed_its_rows_are_gone(tmp_path):
+    made = random.Random(6)
+    for _ in range(10):
+        with other_process(CHANGE, tmp_path) as process:
+            for _ in range(made.randrange(50)):
+                assert read_workers(tmp_path)[0].pid == process.pid
+            process.kill()
+            process.wait(20)
+            assert read_workers(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 10
+    sweep(tmp_path, time.time())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_never_opens_its_own_file(mine, tmp_path, monkeypatch):

@@ -40,6 +40,14 @@ def test_a_capture_does_not_differ_from_the_mean_of_several_like_it():
     assert found.seconds_before == pytest.approx(found.seconds_after)
 
 
+@pytest.mark.parametrize("captures", range(2, 40))
+def test_what_a_sum_of_floats_rounds_is_no_change(captures):
+    once = CallGraph({F: FunctionStats(Sums(3, 3, 0.0680572291, 0.1 + 0.2))})
+    found = compare(merge([once] * captures), once, captures=(captures, 1))
+    assert (found.changes, found.unchanged) == ((), 1)
+    assert abs(found.seconds) < 1e-12
+
+
 def test_means_are_compared_where_sides_are_of_many_captures():
     found = compare(merge([GRAPH] * 4), merge([GRAPH, GRAPH]), captures=(2, 4))
     change = found.changes[0]

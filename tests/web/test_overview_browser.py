@@ -6,43 +6,20 @@ The screenshots that it takes are left in ``artefacts/viewer``.
 from __future__ import annotations
 
 import random
-import threading
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
-from werkzeug.serving import make_server
-
-from needs import needs_program
+from test_viewer_browser import SHOTS, SIZES, axe, browser, faults, serve  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.browser
-
-SHOTS = Path(__file__).parents[2] / "artefacts" / "viewer"
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 NOW = 1_800_000_000.0
 
 
-@pytest.fixture(scope="module")
-def browser():
-    path = needs_program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def base(front):
+def base(serve, front):  # noqa: F811  a fixture of the module imported from
     """Serve the front page; its base URL."""
-    server = make_server("127.0.0.1", 0, front, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return serve(front)
 
 
 @pytest.fixture
@@ -70,18 +47,9 @@ def shop(processes, store, hostile_names):
     return processes
 
 
-def faults(page):
-    """Collect what the console and the browser complain of while the page is used."""
-    found = []
-    page.on("console", lambda message: found.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("dialog", lambda dialog: (found.append("dialog"), dialog.dismiss()))
-    return found
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_clean_and_fits_its_window(browser, base, shop, size, scheme):
+def test_it_is_clean_and_fits_its_window(browser, base, shop, size, scheme):  # noqa: F811
     SHOTS.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
     page = context.new_page()
@@ -95,13 +63,25 @@ def test_it_is_clean_and_fits_its_window(browser, base, shop, size, scheme):
 
 
 @pytest.fixture
-def page(browser, base, shop):
+def page(browser, base, shop):  # noqa: F811
     """The front page in a browser whose clock the test winds."""
     page = browser.new_page(viewport=SIZES["desk"])
     page.clock.install()
     page.goto(f"{base}/?sort=rate")
     yield page
     page.close()
+
+
+def questions(page):
+    """Collect the requests of the page for itself, and not for its icon."""
+    asked = []
+
+    def note(request):
+        if "/static/" not in request.url:
+            asked.append(request.url)
+
+    page.on("request", note)
+    return asked
 
 
 def rows(page):
@@ -126,8 +106,7 @@ def test_it_shows_what_is_new_while_its_state_and_the_focus_stay(page, shop):
 
 
 def test_it_can_be_stopped_and_stays_stopped_until_it_is_to_go_on(page, shop):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = questions(page)
     page.click("button:text('Stop refreshing')")
     shop.flies("/new", 3)
     page.clock.run_for(60_000)
@@ -143,8 +122,7 @@ def test_it_can_be_stopped_and_stays_stopped_until_it_is_to_go_on(page, shop):
 
 
 def test_a_page_that_nobody_sees_asks_for_nothing(page, shop):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = questions(page)
     see = """(hidden) => {
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
@@ -168,7 +146,7 @@ def test_where_nobody_answers_it_says_so_and_tries_again(page, shop):
     assert page.locator("text=Not to be reached").count() == 0
 
 
-def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):
+def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):  # noqa: F811
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(base)
@@ -181,9 +159,28 @@ def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):
     page.click("a:text('Last 1 h')")
     assert all(part in page.url for part in ("window=1h", "sort=p99", "search=orders"))
     assert page.locator("table.routes tbody tr").count() == 1
+    page.click("table.routes tbody th a")
+    assert "/orders/<int:id>" in page.inner_text("h1")
+    page.go_back()
     page.locator("svg.spread a").last.click()  # it lies above the others
     assert "/c/" in page.url
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(browser, base, shop, axe, scheme):  # noqa: F811
+    page = browser.new_page(viewport=SIZES["phone"], color_scheme=scheme)
+    page.goto(base)
+    page.evaluate(axe)
+    result = page.evaluate("axe.run()")
+    assert result["passes"]
+    serious = [
+        (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
+        for violation in result["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    page.close()
 
 
 def test_the_script_is_small():
