@@ -393,6 +393,11 @@ class Exchange:
         )
         if self.exception is not None:
             self._metrics.count_exception(self.method, match.route, self.exception.__name__)
+        queries = self.queries
+        if queries is not None and queries.count:
+            self._metrics.observe_queries(
+                self.method, match.route, queries.count, queries.spent_ns
+            )
 
     def _tell_slow(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
         send(
