@@ -4,10 +4,11 @@ The profile has 25,000 functions and 80,000 edges: the sums of a made-up program
 functions call a few others further down, and builtins, each about as often. Each viewer is
 started on that file as its user would, and opened in headless Chromium.
 
-*Start* is the time until its server answers; *drawn* from opening the page until the flame
-view has its boxes (of profiling-explorer, which has none, the table); *sorted* from the click
-on the head of another column until the table is in that order; *memory* the most that the
-server took; *weight* all that the browser received until then.
+*Ready* is the time from the command until the flame view has its boxes, *drawn* that part of
+it after the server was there and the page was opened; *sorted* goes from the click on the
+head of another column until the table is in that order. *Weight* is what the browser
+receives for either page, *memory* the most that the server took. tuna has no table, and
+profiling-explorer no flame view: its *ready* is that of the table.
 
     pip install snakeviz tuna profiling-explorer playwright
     python benchmarks/viewer.py --check
@@ -37,7 +38,7 @@ import time
 import urllib.error
 import urllib.request
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,12 @@ LIMIT_SECONDS = 90
 LIMIT_BYTES = 4 * 2**30
 BARS = {"drawn": 2.0, "sorted": 0.3, "memory": 300.0}
 COLUMNS = {
-    "start": ("start, s", 2),
+    "ready": ("ready, s", 2),
     "drawn": ("drawn, s", 2),
+    "flame_weight": ("weight, MB", 2),
     "sorted": ("sorted, s", 2),
+    "table_weight": ("weight, MB", 2),
     "memory": ("memory, MB", 0),
-    "weight": ("weight, MB", 2),
 }
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu"]
@@ -113,15 +115,18 @@ def a_program() -> CallTree:
 class Viewer:
     """A program: how it is started on a file at a port, where it shows it, what is seen there.
 
-    `path` is given the file and what the program printed. `sort` clicks on the page and returns when the table is in another order; it is None of
-    what has no table.
+    `path` is given the file and what the program printed. `drawn` and `table` select what is
+    there when the flame view and the table are; None of what has none. `sort` clicks on the
+    page and returns when the table is in another order.
     """
 
     name: str
     command: Callable[[str, int], list[str]]
     path: Callable[[str, str], str]
-    drawn: str
-    sort: Callable[[Any], None] | None
+    drawn: str | None
+    table: str | None
+    sort: Callable[[Any], None] | None = None
+    table_query: str = ""
 
 
 @dataclass
@@ -155,10 +160,6 @@ def sort_explorer(page: Any) -> None:
     )
 
 
-def table_of_ours(page: Any) -> None:
-    page.goto(page.url.split("?")[0] + "?view=table")
-
-
 VIEWERS = (
     Viewer(
         "flaskprof",
@@ -168,13 +169,16 @@ VIEWERS = (
         ],
         lambda _, printed: re.findall(r"http://[^/]*(\S*)", printed)[0],
         "canvas.flame[data-drawn]",
+        "table.functions tbody tr",
         sort_ours,
+        "?view=table",
     ),
     Viewer(
         "snakeviz",
         lambda file, port: ["snakeviz", "--server", "--port", str(port), file],
         lambda file, _: f"/snakeviz/{quote(file, safe='')}",
         "#chart svg rect, #chart svg path",
+        "#pstats-table tbody tr",
         sort_snakeviz,
     ),
     Viewer(
@@ -188,6 +192,7 @@ VIEWERS = (
         "profiling-explorer",
         lambda file, port: ["profiling-explorer", "--port", str(port), file],
         lambda *_: "/",
+        None,
         "tbody tr",
         sort_explorer,
     ),
@@ -200,52 +205,76 @@ def measured(viewer: Viewer, file: str, browser: Any, programs: str) -> dict[str
         port = free.getsockname()[1]
     command = viewer.command(file, port)
     command[0] = shutil.which(command[0], path=programs) or command[0]
-    found: dict[str, float | None] = {}
-    begin = time.perf_counter()
-    output = tempfile.TemporaryFile()
-    process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    try:
-        base = f"http://127.0.0.1:{port}"
-        if not answers(base, process, begin + LIMIT_SECONDS):
-            return found
-        found["start"] = time.perf_counter() - begin
-        output.seek(0)
-        path = viewer.path(file, output.read().decode())
-        look(viewer, context.new_page(), base + path, found)
-        found["memory"] = peak_megabytes(process.pid)
-    finally:
-        context.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        output.close()
+    with tempfile.TemporaryFile() as output:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, start_new_session=True
+        )
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+        found: dict[str, float | None] = {}
+        try:
+            base = f"http://127.0.0.1:{port}"
+            if answers(base, process, begin + LIMIT_SECONDS):
+                started = time.perf_counter() - begin
+                output.seek(0)
+                url = base + viewer.path(file, output.read().decode())
+                look(viewer, browser, url, found)
+                first = found.get("drawn") if viewer.drawn else found.get("table")
+                found["ready"] = None if first is None else started + first
+                found["memory"] = peak_megabytes(process.pid)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     return found
 
 
-def look(viewer: Viewer, page: Any, url: str, found: dict[str, float | None]) -> None:
-    """Open a page and wait until it has what is to be seen; then sort."""
+def look(viewer: Viewer, browser: Any, url: str, found: dict[str, float | None]) -> None:
+    """Open the flame view, then the table as a new visitor, and sort it."""
+    if viewer.drawn:
+        with opened(browser, url, viewer.drawn) as (_, drawn, weight):
+            found |= {"drawn": drawn, "flame_weight": weight}
+    if viewer.table and viewer.sort:
+        with opened(browser, url + viewer.table_query, viewer.table) as (page, shown, weight):
+            found |= {"table": shown, "table_weight": weight}
+            begin = time.perf_counter()
+            if page:
+                viewer.sort(page)
+                found["sorted"] = time.perf_counter() - begin
+
+
+@contextlib.contextmanager
+def opened(
+    browser: Any, url: str, seen: str
+) -> Iterator[tuple[Any, float | None, float | None]]:
+    """Open a page; give it, the seconds until `seen` was there and the megabytes received.
+
+    All are None where that takes too long.
+    """
     from playwright.sync_api import Error
 
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
     page.set_default_timeout(LIMIT_SECONDS * 1_000)
-    received = []
-    page.on("requestfinished", lambda request: received.append(request))
+    received: list[Any] = []
+
+    def note(request: Any) -> None:
+        received.append(request)
+
+    page.on("requestfinished", note)
     begin = time.perf_counter()
     try:
         page.goto(url, wait_until="commit")
-        page.wait_for_selector(viewer.drawn, state="attached")
-        found["drawn"] = time.perf_counter() - begin
-        sizes = [request.sizes() for request in received]
-        found["weight"] = sum(size["responseBodySize"] for size in sizes) / 1e6
-        if viewer.sort:
-            if viewer.name == "flaskprof":
-                table_of_ours(page)
-            begin = time.perf_counter()
-            viewer.sort(page)
-            found["sorted"] = time.perf_counter() - begin
+        page.wait_for_selector(seen, state="attached")
     except Error:
-        return
+        yield None, None, None
+    else:
+        seconds = time.perf_counter() - begin
+        page.wait_for_load_state()
+        weight = sum(request.sizes()["responseBodySize"] for request in received) / 1e6
+        yield page, seconds, weight
+    finally:
+        context.close()
 
 
 def answers(base: str, process: subprocess.Popen[bytes], deadline: float) -> bool:
@@ -269,12 +298,15 @@ def peak_megabytes(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def shown(viewer: Viewer, column: str, value: float | None, digits: int) -> str:
+def cell(viewer: Viewer, column: str, value: float | None, digits: int) -> str:
+    """Return a figure as the table prints it, or why there is none."""
     if value is not None:
         return f"{value:,.{digits}f}"
-    if column == "sorted" and viewer.sort is None:
+    if column in {"drawn", "flame_weight"} and not viewer.drawn:
+        return "no flame view"
+    if column in {"sorted", "table_weight"} and not viewer.table:
         return "no table"
-    return f"> {LIMIT_SECONDS}" if column in {"start", "drawn"} else "-"
+    return f"> {LIMIT_SECONDS}" if column in {"ready", "drawn", "sorted"} else "-"
 
 
 def misses(figures: dict[str, Figures]) -> list[str]:
@@ -288,8 +320,7 @@ def misses(figures: dict[str, Figures]) -> list[str]:
     for name, theirs in figures.items():
         for column in COLUMNS:
             ours_now, theirs_now = ours.median(column), theirs.median(column)
-            is_compared = name != "flaskprof" and column != "start"
-            if is_compared and ours_now and theirs_now and ours_now >= theirs_now:
+            if name != "flaskprof" and ours_now and theirs_now and ours_now >= theirs_now:
                 found.append(f"{column}: {name} is ahead")
     return found
 
@@ -328,7 +359,7 @@ def main() -> None:
                 # What was given up once is not waited for again.
                 rows.append(
                     measured(viewer, file, browser, programs)
-                    if not rows or rows[-1].get("drawn") is not None
+                    if not rows or rows[-1].get("ready") is not None
                     else {}
                 )
                 version = browser.version
@@ -337,13 +368,13 @@ def main() -> None:
         f"Python {sys.version.split()[0]}, Chromium {version}; {FUNCTIONS:,} functions, "
         f"{EDGES:,} edges, {len(data) / 1e6:.1f} MB; medians of {options.rounds}"
     )
-    print(f"{'':20}" + "".join(f"{head:>13}" for head, _ in COLUMNS.values()))
+    print(f"{'':20}" + "".join(f"{head:>15}" for head, _ in COLUMNS.values()))
     for viewer in chosen:
         cells = [
-            shown(viewer, column, figures[viewer.name].median(column), digits)
+            cell(viewer, column, figures[viewer.name].median(column), digits)
             for column, (_, digits) in COLUMNS.items()
         ]
-        print(f"{viewer.name:20}" + "".join(f"{cell:>13}" for cell in cells))
+        print(f"{viewer.name:20}" + "".join(f"{text:>15}" for text in cells))
     if found := misses(figures) if "flaskprof" in figures else []:
         print("\n".join(found))
         if options.check:

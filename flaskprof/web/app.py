@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Request, Response
 
@@ -29,6 +29,7 @@ from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.source import roots_of
+from flaskprof.web.subject import subject_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
@@ -77,7 +78,7 @@ class Viewer:
     Only GET and HEAD are answered. `is_development` says whether source may be shown where
     the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
     `live` tells what the processes do whose captures these are; without it the front page
-    is the list of captures.
+    is the list of captures. `profiles` keeps what was parsed, where that is shared.
     """
 
     def __init__(
@@ -88,13 +89,14 @@ class Viewer:
         is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
         live: Live | None = None,
+        profiles: ParsedProfiles | None = None,
     ) -> None:
         self._is_development = is_development or (lambda: settings.dev)
         self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._profiles = ParsedProfiles()
+        self._profiles = ParsedProfiles() if profiles is None else profiles
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -102,7 +104,7 @@ class Viewer:
         """Answer one request."""
         # The request is kept out of the environ, where the host would take it for its own.
         request = Request(environ, populate_request=False)
-        response = self._respond(request)
+        response = _compressed(self._respond(request), request)
         return response(environ, start_response)
 
     def _respond(self, request: Request) -> Response:
@@ -114,22 +116,30 @@ class Viewer:
                 return _with_slash(request, links)
             if endpoint in _FILES:
                 return _FILES[endpoint](arguments["name"], request.args.get("v", ""))
-            answer = VIEWS[endpoint](self._visit(request, links), **arguments)
+            answer = VIEWS[endpoint](
+                self._visit(request.args, links, f"{request.scheme}://{request.host}"),
+                **arguments,
+            )
             return _answer(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
             return _page(page, request, links, headers)
 
-    def _visit(self, request: Request, links: Links) -> Visit:
+    def prepare(self, capture_id: str) -> None:
+        """Read a capture for those who will look at it; raises what reading it raises."""
+        subject = subject_of(self._visit(MultiDict(), Links(""), ""), capture_id)
+        _ = subject.tree
+
+    def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(
             store=self._store,
             settings=self._settings,
             profiles=self._profiles,
             links=links,
-            query=request.args,
+            query=query,
             now=self._clock(),
             live=self._live,
-            origin=f"{request.scheme}://{request.host}",
+            origin=origin,
             source_roots=self._source_roots,
         )
 
@@ -183,7 +193,7 @@ def _answer(
         case Download():
             return _download(answer)
         case Data():
-            return _data(answer, request)
+            return _data(answer)
         case Redirect():
             return Response(status=303, headers={**_SECURITY, "Location": answer.url})
     return _page(answer, request, links)
@@ -213,14 +223,24 @@ def _download(download: Download) -> Response:
     return Response(download.body, 200, headers, content_type=download.mimetype)
 
 
-def _data(data: Data, request: Request) -> Response:
-    headers = {**_SECURITY, "Vary": "Accept-Encoding"}
-    body = data.body
-    if len(body) >= _WORTH_COMPRESSING and request.accept_encodings["gzip"] > 0:
+def _data(data: Data) -> Response:
+    return Response(data.body, 200, _SECURITY, content_type="application/json")
+
+
+def _compressed(response: Response, request: Request) -> Response:
+    """Compress what the viewer shows or draws; what is saved goes out as it is.
+
+    No page holds a secret, which its length could give away.
+    """
+    body = response.get_data()
+    if "Content-Disposition" in response.headers or len(body) < _WORTH_COMPRESSING:
+        return response
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"] > 0:
         # Level 1 takes a fifth of the time of the default and sends little more.
-        body = gzip.compress(body, 1, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, 200, headers, content_type="application/json")
+        response.set_data(gzip.compress(body, 1, mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
+    return response
 
 
 def _asset(name: str, version: str) -> Response:

@@ -16,7 +16,7 @@ from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.model import CallTree, Profile
 from flaskprof.profiles.sums import call_graph
-from flaskprof.profiles.table import rows
+from flaskprof.profiles.table import ordered, rows_of
 from flaskprof.record import CaptureRecord
 from flaskprof.web.assets import assets, templates
 from flaskprof.web.figures import Figure, Moment, count, moment, seconds
@@ -60,7 +60,8 @@ def write_page(profile: Profile, record: CaptureRecord) -> bytes:
     tree = profile if isinstance(profile, CallTree) else estimate(profile)
     drawn = flame_tree(tree, is_sampled=is_sampled)
     own = flame_tree(folded(tree, is_foreign), is_sampled=is_sampled)
-    found = rows(call_graph(profile), ("self",))
+    graph = call_graph(profile)
+    found = ordered(graph)
     styles = _asset("viewer.css") + _asset("flame.css")
     scripts = (_asset("flame_tree.js"), _asset("flame.js"))
     policy = f"default-src 'none'; style-src {_hash(styles)}; script-src " + " ".join(
@@ -74,7 +75,7 @@ def write_page(profile: Profile, record: CaptureRecord) -> bytes:
         is_sampled=drawn.truth == "sampled",
         wall=seconds(record.duration_seconds),
         total=seconds(drawn.total_ns[0] / 10**9),
-        rows=[function_row(row, url="") for row in found[:_ROWS]],
+        rows=[function_row(row, url="") for row in rows_of(graph, found[:_ROWS])],
         functions=count(len(found)),
         policy=policy,
         styles=styles,

@@ -52,6 +52,7 @@ class Subject:
     is_application_only: bool
     visit: Visit
     _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    _digests: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -117,13 +118,12 @@ class Subject:
     @property
     def hottest(self) -> Function | None:
         """The function that took the most time itself, of the application's if it has any."""
-        functions = self.graph.functions
-        own = [function for function in functions if not is_foreign(function)]
-        return max(
-            (function for function in own or functions),
-            key=lambda function: functions[function].total.self_seconds,
-            default=None,
-        )
+        best, most = None, (False, -1.0)
+        for function, stats in self.graph.functions.items():
+            rank = (not is_foreign(function), stats.total.self_seconds)
+            if rank > most:
+                best, most = function, rank
+        return best
 
     def recording_ns(self, function: Function) -> float | None:
         """How much longer a call of a function took for being recorded, if that is known."""
@@ -212,8 +212,10 @@ class Subject:
         return self._read[suffix]
 
     def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
-        digests = tuple(map(digest, self._files(suffix)))
-        return self.visit.profiles.made((what, self.is_application_only, digests), make)
+        if suffix not in self._digests:
+            self._digests[suffix] = tuple(map(digest, self._files(suffix)))
+        key = (what, self.is_application_only, self._digests[suffix])
+        return self.visit.profiles.made(key, make)
 
 
 def subject_of(visit: Visit, capture_id: str) -> Subject:

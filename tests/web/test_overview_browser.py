@@ -72,6 +72,18 @@ def page(browser, base, shop):  # noqa: F811
     page.close()
 
 
+def questions(page):
+    """Collect the requests of the page for itself, and not for its icon."""
+    asked = []
+
+    def note(request):
+        if "/static/" not in request.url:
+            asked.append(request.url)
+
+    page.on("request", note)
+    return asked
+
+
 def rows(page):
     return page.locator("table.flying tbody tr").count()
 
@@ -94,8 +106,7 @@ def test_it_shows_what_is_new_while_its_state_and_the_focus_stay(page, shop):
 
 
 def test_it_can_be_stopped_and_stays_stopped_until_it_is_to_go_on(page, shop):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = questions(page)
     page.click("button:text('Stop refreshing')")
     shop.flies("/new", 3)
     page.clock.run_for(60_000)
@@ -111,8 +122,7 @@ def test_it_can_be_stopped_and_stays_stopped_until_it_is_to_go_on(page, shop):
 
 
 def test_a_page_that_nobody_sees_asks_for_nothing(page, shop):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = questions(page)
     see = """(hidden) => {
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));

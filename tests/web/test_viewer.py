@@ -102,7 +102,7 @@ def test_the_bare_prefix_leads_to_the_list(viewer, query):
 def test_the_client_has_html_or_json_as_it_asks(client, capture, accept, mimetype):
     response = client.get(f"/c/{capture.id}", headers={"Accept": accept})
     assert response.mimetype == mimetype
-    assert response.headers["Vary"] == "Accept"
+    assert "Accept" in response.vary
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.table import rows
+from flaskprof.profiles.table import ordered, rows_of
 from flaskprof.web.figures import Figure, count
 from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionRow, function_row, row_data
@@ -46,14 +46,15 @@ def table(subject: Subject, function: Function | None) -> Panel:
     visit = subject.visit
     state = TableState.from_query(visit.query, visit.settings)
     restrictions = visit.settings.restrictions
-    found = rows(
-        subject.graph,
+    graph = subject.graph
+    found = ordered(
+        graph,
         state.sort_by,
         restrictions if state.is_restricted else (),
         state.search,
         descending=state.is_descending,
     )
-    shown = found[state.window]
+    shown = rows_of(graph, found[state.window])
     is_paged = state.limit is None and len(found) > MANY_ROWS
     has_more = len(found) > state.page * MANY_ROWS and shown
 
@@ -100,7 +101,7 @@ def table(subject: Subject, function: Function | None) -> Panel:
                 "rows": [
                     row_data(row, url=subject.function_page(row.function))
                     # Programs have no trouble with long lists.
-                    for row in (found if state.limit is None else shown)
+                    for row in (rows_of(graph, found) if state.limit is None else shown)
                 ],
             }
         }
