@@ -14,12 +14,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from threading import get_ident
-from time import perf_counter_ns, thread_time_ns, time_ns
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
-from werkzeug.wsgi import get_current_url
+from werkzeug.wsgi import ClosingIterator, get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
@@ -28,9 +27,9 @@ from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
-from flaskprof.metrics.headers import content_length, queued_ns
-from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
-from flaskprof.metrics.stream import Stream, followed
+from flaskprof.metrics.extras import Extras
+from flaskprof.metrics.headers import content_length
+from flaskprof.metrics.stream import followed
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -114,14 +113,15 @@ class Middleware:
         if recorder.overlaps.is_counting:
             recorder.request_started()
         ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
+        name_route = self._name_route
         if ask is None:
-            exchange = Exchange(environ, start_response, recorder, self._name_route)
+            exchange = Exchange(environ, start_response, recorder, name_route, entered)
         else:
             exchange = CapturedExchange(
-                environ, start_response, recorder, self._name_route, ask
+                environ, start_response, recorder, name_route, entered, ask
             )
         environ[EXCHANGE] = exchange
-        exchange.begin(entered)
+        exchange.extras = recorder.metrics.request_started(exchange.method, environ, entered)
         return exchange
 
 
@@ -129,27 +129,25 @@ class Exchange:
     """One request and its response, from the call of the application to its `end`."""
 
     __slots__ = (
-        "_begin_ns",
-        "_cpu_started",
         "_environ",
+        "_headers",
         "_is_ended",
-        "_label",
-        "_length",
         "_match",
         "_metrics",
         "_name_route",
-        "_queued_ns",
         "_recorder",
+        "_result",
         "_server_start_response",
         "_started",
         "_status",
-        "_stream",
-        "_thread",
         "exception",
+        "extras",
         "is_counted",
         "method",
         "recording",
     )
+
+    is_captured = False
 
     def __init__(
         self,
@@ -157,6 +155,7 @@ class Exchange:
         start_response: StartResponse,
         recorder: Recorder,
         name_route: RouteNamer,
+        entered: int,
     ) -> None:
         self.method: str = environ["REQUEST_METHOD"]
         self.exception: type[BaseException] | None = None
@@ -170,25 +169,10 @@ class Exchange:
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
-        self._length: int | None = None
-        self._label = ""
+        self._headers: Iterable[Any] = ()
         self._is_ended = False
-
-    def begin(self, entered: int) -> None:
-        """Begin to count and time; we are at work since `entered`."""
-        metrics = self._metrics
-        metrics.request_started(self.method)
-        self._queued_ns = (
-            queued_ns(self._environ, time_ns()) if metrics.measures_queue else None
-        )
-        if metrics.measures_cpu:
-            self._thread = get_ident()
-            self._cpu_started = thread_time_ns()
-        else:
-            self._thread = 0
-        self._started = started = perf_counter_ns()
-        self._begin_ns = started - entered
-        self._stream = Stream(started) if metrics.measures_stream else None
+        self._started = entered
+        self.extras: Extras | None = None
 
     def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
@@ -202,8 +186,9 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
-        stream = self._stream
-        if _is_passed_on(result, environ):
+        stream = None if self.extras is None else self.extras.stream
+        # What a response of werkzeug gives has no length and is to be closed.
+        if type(result) is not ClosingIterator and _is_passed_on(result, environ):
             if stream is not None:
                 stream.whole(result)
             self.end()
@@ -213,13 +198,31 @@ class Exchange:
 
     def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with the end of the exchange tied to its own."""
-        return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
+        self._result = result
+        if type(result) is ClosingIterator or not hasattr(result, "__len__"):
+            return self
+        return SizedBody(result, self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate the application's own iterator: it passes through at full speed."""
+        return iter(self._result)
+
+    def close(self) -> None:
+        """Close the application's result and end, whatever closing does."""
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.end()
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Note status and route, and start the response as the application does."""
         self._status = status
+        self._headers = headers
         self.name()
-        self._measure(headers)
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
@@ -228,19 +231,10 @@ class Exchange:
         """Name the route while it is known: Flask forgets its request when it returns."""
         try:
             self._match = self._name_route(self._environ)
+            if self.extras is not None:
+                self.extras.response_starts(self._environ)
         except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
-
-    def _measure(self, headers: list[Any]) -> None:
-        """Note what the start of the response tells."""
-        metrics = self._metrics
-        try:
-            if metrics.measures_length:
-                self._length = content_length(headers)
-            if metrics.label is not None:
-                self._label = metrics.label.of(self._environ)
-        except Exception:  # noqa: BLE001  not ours alone, but the response goes on
-            _failed(self._recorder, "measure")
 
     def note_exception(self, error: Exception) -> None:
         """Note an unhandled exception, and the route while it is known."""
@@ -262,22 +256,39 @@ class Exchange:
         self._is_ended = True
         try:
             ended = perf_counter_ns()
-            metrics = self._metrics
-            self._release()
-            metrics.request_ended(self.method)
+            metrics, extras = self._metrics, self.extras
+            if extras is not None:
+                extras.request_ends()
+            if self.is_captured:
+                self._release()
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
                 match = self._name_route(self._environ)
             duration_ns = ended - self._started
-            profile_id = self._hand_over(match, duration_ns / 1e9)
+            profile_id = None
+            if self.is_captured:
+                profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
-                self._count(match, duration_ns, profile_id)
+                metrics.answered(
+                    self.method,
+                    match.route,
+                    # Without a status the server answers for the application.
+                    self._status[:3] or "500",
+                    duration_ns,
+                    content_length(self._headers) if metrics.measures_length else None,
+                    extras,
+                    profile_id,
+                )
+                if self.exception is not None:
+                    name = self.exception.__name__
+                    metrics.count_exception(self.method, match.route, name)
+            else:
+                metrics.request_ended(self.method)
             if ended >= metrics.next_note_ns:
                 metrics.note_process()
-            if not ended & OWN_MASK:
-                spent_ns = self._begin_ns + perf_counter_ns() - ended
-                metrics.count_own_time("requests", spent_ns * OWN_SHARE)
+            if extras is not None and extras.entry_ns is not None:
+                metrics.count_sampled_own_time(extras.entry_ns + perf_counter_ns() - ended)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
         finally:
@@ -290,26 +301,6 @@ class Exchange:
     def _hand_over(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
         """Hand the capture of the request over, if there is one, and return its ID."""
         return None
-
-    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
-        cpu_ns = None
-        if self._thread and self._thread == get_ident():
-            cpu_ns = thread_time_ns() - self._cpu_started
-        self._metrics.observe(
-            self.method,
-            match.route,
-            # Without a status the server answers for the application.
-            self._status[:3] or "500",
-            duration_ns,
-            profile_id,
-            cpu_ns,
-            self._queued_ns,
-            None if self.method == "HEAD" else self._length,
-            self._label,
-            self._stream,
-        )
-        if self.exception is not None:
-            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
 
 
 class CapturedExchange(Exchange):
@@ -329,12 +320,15 @@ class CapturedExchange(Exchange):
         "_started_unix",
     )
 
+    is_captured = True
+
     def __init__(
         self,
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
         name_route: RouteNamer,
+        entered: int,
         ask: Ask,
     ) -> None:
         self._ask = ask
@@ -350,7 +344,7 @@ class CapturedExchange(Exchange):
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
-        super().__init__(environ, start_response, recorder, name_route)
+        super().__init__(environ, start_response, recorder, name_route, entered)
         self.recording = recording
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
@@ -448,12 +442,8 @@ class CapturedExchange(Exchange):
         return self._id
 
 
-class TimedBody:
-    """The application's result with the end of its exchange tied to ``close()``.
-
-    Iteration passes through at full speed: the server iterates the application's own
-    iterator.
-    """
+class SizedBody:
+    """An exchange whose result has a length, which a server may ask for."""
 
     __slots__ = ("_exchange", "_result")
 
@@ -461,19 +451,15 @@ class TimedBody:
         self._result = result
         self._exchange = exchange
 
+    def __len__(self) -> int:
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
+
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._result)
 
     def close(self) -> None:
-        """Close the application's result and end the exchange, whatever closing does."""
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            self._exchange.fail(error)
-            raise
-        self._exchange.end()
+        """Close the application's result and end the exchange."""
+        self._exchange.close()
 
 
 class CapturedBody:
@@ -510,15 +496,6 @@ class CapturedBody:
             self._exchange.fail(error)
             raise
         self._exchange.end()
-
-
-class SizedBody(TimedBody):
-    """A timed body whose length a server may ask for, as it may ask the result itself."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
 
 
 class SizedCapturedBody(CapturedBody):

@@ -23,7 +23,8 @@ from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.capture.watcher import Watcher
 from flaskprof.config import Settings
-from flaskprof.metrics.instruments import Label, Metrics
+from flaskprof.metrics.extras import Label
+from flaskprof.metrics.instruments import Metrics
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from time import perf_counter_ns
 
-from flaskprof.metrics.layout import Cell
-
 __all__ = ["Stream", "followed"]
 
 
@@ -38,16 +36,14 @@ class Stream:
         """Note that the application has no more: it ended, or failed."""
         self._is_over = True
 
-    def count(self, words: memoryview, place: int, length: int | None) -> None:
-        """Add to the cells of a label set; `length` is what the body was said to have."""
-        if self._first_byte_ns is not None:
-            words[place + Cell.FIRST_BYTE_COUNT] += 1
-            words[place + Cell.FIRST_BYTE] += self._first_byte_ns
-        words[place + Cell.SENT_COUNT] += 1
-        words[place + Cell.SENT] += self._sent_bytes
-        # Servers need not ask for a part behind the last.
+    def seen(self, length: int | None) -> tuple[int | None, int, bool]:
+        """Return nanoseconds to the first byte, bytes sent, and whether the client left.
+
+        `length` is what the body was said to have: servers need not ask for a part behind
+        the last byte.
+        """
         is_whole = self._is_over or (length is not None and self._sent_bytes >= length)
-        words[place + Cell.DISCONNECTS] += not is_whole
+        return self._first_byte_ns, self._sent_bytes, not is_whole
 
 
 def followed(body: Iterable[bytes], stream: Stream) -> Iterable[bytes]:

@@ -45,36 +45,32 @@ def own_file(file_id: str) -> WorkerFile | None:
 class WorkerFile:
     """The cells of one process: ``with file.lock: file.words[place] += 1``.
 
-    Places are good as long as `words` is of the same `life`. The lock can be taken again
-    by the thread that holds it, so that a request that the application serves from a
-    signal handler, amid a count of ours, does not wait for itself.
+    Nothing is called and nothing is made while `lock` is held, so that no signal handler,
+    finaliser or garbage-collection callback of the application can run in between, serve
+    a request and wait for itself. What takes longer has a lock of its own, which its
+    thread may take again. `requests` and `active` are for those who count: places by
+    whatever they look them up with.
     """
 
     def __init__(self, bounds_ns: tuple[int, ...], max_series: int) -> None:
         self.layout = Layout(bounds_ns, max_series + 1)
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
+        self.requests: dict[tuple[str, ...], int] = {}
+        self.active: dict[str, int] = {}
         self.file_id = ""
-        self.life = 0
+        self._slow_lock = threading.RLock()
         self._descriptor = -1
         self._identity = (0, 0)
         self._mapping: mmap.mmap | None = None
-        self._is_taking = False
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin at zero, in memory."""
-        self.life += 1
-        self._use(memoryview(bytearray(self.layout.size)))
-        self.layout.write_header(self.words, time.time_ns(), os.getpid())
         self._places: dict[bytes, int] = {}
         self._label_ends = {Header.REQUESTS: 0, Header.COUNTERS: 0}
+        self._is_taking = False
+        self._bytes = memoryview(bytearray(self.layout.size))
+        self.words: memoryview = self._bytes.cast("q")
+        self.layout.write_header(self.words, time.time_ns(), os.getpid())
         overflow = self._take(self.layout.requests, label_text([OVERFLOW] * 3))
         assert overflow is not None  # noqa: S101  the first slot is always free
         self.overflow = overflow
-
-    def _use(self, data: memoryview) -> None:
-        self._bytes = data
-        self.words: memoryview = data.cast("q")
 
     @property
     def is_placed(self) -> bool:
@@ -96,7 +92,7 @@ class WorkerFile:
 
     def _place(self, area: Area, labels: Sequence[str]) -> int | None:
         text = label_text(labels)
-        with self.lock:
+        with self._slow_lock:
             place = self._places.get(text)
             # Amid taking a slot only a signal handler can come here; it goes without.
             if place is None and not self._is_taking:
@@ -139,7 +135,7 @@ class WorkerFile:
             bytes.fromhex(profile_id),
             bytes.fromhex(trace_id) if trace_id else _NO_TRACE,
         )
-        with self.lock:
+        with self._slow_lock:
             words = self.words
             number = words[Header.EXEMPLARS]
             entry = self.layout.ring + number % Layout.RING_ENTRIES * Layout.RING_WORDS
@@ -168,19 +164,26 @@ class WorkerFile:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             mapping = mmap.mmap(descriptor, self.layout.size)
             status = os.fstat(descriptor)
-            with self.lock:
-                data = memoryview(mapping)
-                data[:] = self._bytes
-                _own[file_id] = self
-                hidden.rename(directory / f"{file_id}.worker")
-                self.file_id, self._descriptor, self._mapping = file_id, descriptor, mapping
-                self._identity = (status.st_dev, status.st_ino)
-                self._use(data)
+            data = memoryview(mapping)
+            data[:] = self._bytes
+            _own[file_id] = self
+            hidden.rename(directory / f"{file_id}.worker")
         except BaseException:
             _own.pop(file_id, None)
             os.close(descriptor)
             hidden.unlink(missing_ok=True)
             raise
+        self._identity = (status.st_dev, status.st_ino)
+        self.file_id, self._descriptor, self._mapping = file_id, descriptor, mapping
+        self._move_to(data)
+
+    def _move_to(self, data: memoryview) -> None:
+        """Go on counting in other memory, with what was counted so far."""
+        words = data.cast("q")
+        with self._slow_lock, self.lock:
+            data[:] = self._bytes
+            self._bytes = data
+            self.words = words
 
     def is_lost(self) -> bool:
         """Whether the file was deleted, or its descriptor closed and with it the lock."""
@@ -188,22 +191,12 @@ class WorkerFile:
             return False
         return not self._holds_descriptor() or os.fstat(self._descriptor).st_nlink == 0
 
-    def renew(self) -> None:
-        """Begin at zero in memory; what the lost file holds is for others to keep."""
-        with self.lock:
-            self._let_go()
-            self._begin()
-
     def leave(self) -> None:
         """Let go of the file, which is that of a dead process from now on.
 
-        What is counted afterwards is lost.
+        What is counted here afterwards is lost.
         """
-        with self.lock:
-            self._let_go()
-            self._use(memoryview(bytearray(self.layout.size)))
-
-    def _let_go(self) -> None:
+        self._move_to(memoryview(bytearray(self.layout.size)))
         _own.pop(self.file_id, None)
         if self._mapping is not None:
             if self._holds_descriptor():
@@ -222,7 +215,8 @@ class WorkerFile:
 
     def _forget_after_fork(self) -> None:
         """In a child: the file is the parent's, and a request in flight counts there."""
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
+        self._slow_lock = threading.RLock()
         self.leave()
 
 
