@@ -42,6 +42,8 @@ __all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
 # hears of exceptions that the application handles itself.
 EXCHANGE = "flaskprof.exchange"
 
+_FORGOTTEN: WSGIEnvironment = {}
+
 T = TypeVar("T")
 
 
@@ -88,7 +90,21 @@ class Middleware:
             if outer is not None:
                 outer.is_named_by(self._name_route, environ)
                 return self.app(environ, start_response)
-            exchange = self._begin(environ, start_response, entered)
+            recorder = self.recorder
+            if not recorder.is_started:
+                recorder.start(self._rules.explain())
+            if recorder.overlaps.is_counting:
+                recorder.request_started()
+            if "HTTP_X_PROFILE" in environ:
+                exchange = self._captured(environ, start_response, entered)
+            else:
+                exchange = Exchange(
+                    environ, start_response, recorder, self._name_route, entered
+                )
+            environ[EXCHANGE] = exchange
+            exchange.extras = exchange.metrics.request_started(
+                exchange.method, environ, entered
+            )
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
@@ -104,25 +120,13 @@ class Middleware:
             outer.is_counted = False
         return page(environ, start_response)
 
-    def _begin(
+    def _captured(
         self, environ: WSGIEnvironment, start_response: StartResponse, entered: int
     ) -> Exchange:
-        recorder = self.recorder
-        if not recorder.is_started:
-            recorder.start(self._rules.explain())
-        if recorder.overlaps.is_counting:
-            recorder.request_started()
-        ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
-        name_route = self._name_route
-        if ask is None:
-            exchange = Exchange(environ, start_response, recorder, name_route, entered)
-        else:
-            exchange = CapturedExchange(
-                environ, start_response, recorder, name_route, entered, ask
-            )
-        environ[EXCHANGE] = exchange
-        exchange.extras = recorder.metrics.request_started(exchange.method, environ, entered)
-        return exchange
+        """Return what records the request, if its sender may ask for it."""
+        ask = take_ask(environ, self._rules)
+        wanted = (environ, start_response, self.recorder, self._name_route, entered)
+        return Exchange(*wanted) if ask is None else CapturedExchange(*wanted, ask=ask)
 
 
 class Exchange:
@@ -131,9 +135,9 @@ class Exchange:
     __slots__ = (
         "_environ",
         "_headers",
+        "_is_captured",
         "_is_ended",
         "_match",
-        "_metrics",
         "_name_route",
         "_recorder",
         "_result",
@@ -144,10 +148,9 @@ class Exchange:
         "extras",
         "is_counted",
         "method",
+        "metrics",
         "recording",
     )
-
-    is_captured = False
 
     def __init__(
         self,
@@ -165,11 +168,12 @@ class Exchange:
         self._server_start_response = start_response
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
-        self._metrics = recorder.metrics
+        self.metrics = recorder.metrics
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
-        self._headers: Iterable[Any] = ()
+        self._headers: list[Any] = []
+        self._is_captured = False
         self._is_ended = False
         self._started = entered
         self.extras: Extras | None = None
@@ -222,18 +226,22 @@ class Exchange:
         """Note status and route, and start the response as the application does."""
         self._status = status
         self._headers = headers
-        self.name()
+        try:
+            # While it is known: Flask forgets its request when it returns.
+            self._match = self._name_route(self._environ)
+            if self.extras is not None:
+                self.extras.response_starts(self._environ)
+        except Exception:  # noqa: BLE001  ours alone: the response goes on
+            _failed(self._recorder, "route")
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
 
     def name(self) -> None:
-        """Name the route while it is known: Flask forgets its request when it returns."""
+        """Name the route where the response has not started yet."""
         try:
             self._match = self._name_route(self._environ)
-            if self.extras is not None:
-                self.extras.response_starts(self._environ)
-        except Exception:  # noqa: BLE001  ours alone: the response goes on
+        except Exception:  # noqa: BLE001  as above
             _failed(self._recorder, "route")
 
     def note_exception(self, error: Exception) -> None:
@@ -256,10 +264,10 @@ class Exchange:
         self._is_ended = True
         try:
             ended = perf_counter_ns()
-            metrics, extras = self._metrics, self.extras
+            metrics, extras = self.metrics, self.extras
             if extras is not None:
                 extras.request_ends()
-            if self.is_captured:
+            if self._is_captured:
                 self._release()
             match = self._match
             if match is None or not match.route:
@@ -267,22 +275,10 @@ class Exchange:
                 match = self._name_route(self._environ)
             duration_ns = ended - self._started
             profile_id = None
-            if self.is_captured:
+            if self._is_captured:
                 profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
-                metrics.answered(
-                    self.method,
-                    match.route,
-                    # Without a status the server answers for the application.
-                    self._status[:3] or "500",
-                    duration_ns,
-                    content_length(self._headers) if metrics.measures_length else None,
-                    extras,
-                    profile_id,
-                )
-                if self.exception is not None:
-                    name = self.exception.__name__
-                    metrics.count_exception(self.method, match.route, name)
+                self._count(match, duration_ns, profile_id)
             else:
                 metrics.request_ended(self.method)
             if ended >= metrics.next_note_ns:
@@ -293,7 +289,22 @@ class Exchange:
             _failed(self._recorder, "end")
         finally:
             # The environ holds this object too; without the cycle both go at once.
-            self._environ = {}
+            self._environ = _FORGOTTEN
+
+    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
+        metrics = self.metrics
+        metrics.answered(
+            self.method,
+            match.route,
+            # Without a status the server answers for the application.
+            self._status[:3] or "500",
+            duration_ns,
+            content_length(self._headers) if metrics.measures_length else None,
+            self.extras,
+            profile_id,
+        )
+        if self.exception is not None:
+            metrics.count_exception(self.method, match.route, self.exception.__name__)
 
     def _release(self) -> None:
         """End what else runs with the request."""
@@ -320,8 +331,6 @@ class CapturedExchange(Exchange):
         "_started_unix",
     )
 
-    is_captured = True
-
     def __init__(
         self,
         environ: WSGIEnvironment,
@@ -329,6 +338,7 @@ class CapturedExchange(Exchange):
         recorder: Recorder,
         name_route: RouteNamer,
         entered: int,
+        *,
         ask: Ask,
     ) -> None:
         self._ask = ask
@@ -345,6 +355,7 @@ class CapturedExchange(Exchange):
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
         super().__init__(environ, start_response, recorder, name_route, entered)
+        self._is_captured = True
         self.recording = recording
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:

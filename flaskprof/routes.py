@@ -37,10 +37,14 @@ _NOTHING = Match()
 
 def werkzeug_match(environ: Mapping[str, Any]) -> tuple[str, str]:
     """Return route and endpoint that Flask, or another werkzeug router, left behind."""
-    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-    if rule is None:
+    request = environ.get("werkzeug.request")
+    if request is None:
         return "", ""
-    return rule.rule, rule.endpoint
+    try:
+        rule = request.url_rule
+    except AttributeError:  # it is another router's request
+        return "", ""
+    return ("", "") if rule is None else (rule.rule, rule.endpoint)
 
 
 class Exclusion:
@@ -86,12 +90,7 @@ class RouteNamer:
 
     def __call__(self, environ: Mapping[str, Any]) -> Match:
         """Return what the router made of this request; call it after the application."""
-        if self._resolve is werkzeug_match:
-            # Every request comes here, most of them of Flask: spared a call.
-            rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-            route, endpoint = ("", "") if rule is None else (rule.rule, rule.endpoint)
-        else:
-            route, endpoint = self._resolve(environ)
+        route, endpoint = self._resolve(environ)
         if not route:
             return self._unmatched(environ)
         key = (environ.get("SCRIPT_NAME", ""), route, endpoint)

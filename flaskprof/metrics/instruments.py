@@ -95,7 +95,7 @@ class Metrics:
     # What a request does
 
     def request_started(
-        self, method: str, environ: Mapping[str, Any], entered: int
+        self, method: str, environ: dict[str, Any], entered: int
     ) -> Extras | None:
         """Count a request in; `answered` or `request_ended` counts it out.
 
@@ -106,8 +106,7 @@ class Metrics:
             place = file.active[method]
         except KeyError:
             place = self._active_place(file, method)
-        with file.lock:
-            file.words[place] += 1
+        file.add(place, 1)
         if (
             entered & SAMPLED
             and not self._is_extra_for_all
@@ -120,9 +119,7 @@ class Metrics:
     def request_ended(self, method: str) -> None:
         """Count a request out that is counted nowhere else."""
         file = self._file
-        place = self._active_place(file, method)
-        with file.lock:
-            file.words[place] -= 1
+        file.add(self._active_place(file, method), -1)
 
     def active_requests(self) -> int:
         """How many requests of this process are counted in and not yet out."""
@@ -148,20 +145,18 @@ class Metrics:
         except KeyError:
             place = self._request_place(file, method, route, status, label_value)
             active = self._active_place(file, method)
-        bucket = place + FIXED_CELLS + bisect_left(self._bounds_ns, duration_ns)
-        with file.lock:
-            words = file.words
-            words[active] -= 1
-            words[bucket] += 1
-            words[place] += duration_ns
-            if length is None:
-                words[place + Cell.LENGTH_UNKNOWN] += 1
-            else:
-                words[place + Cell.LENGTH] += length
+        bucket = bisect_left(self._bounds_ns, duration_ns)
+        counted = place + FIXED_CELLS + bucket
+        if length is None:
+            unknown = place + Cell.LENGTH_UNKNOWN
+            file.add(active, -1, counted, 1, place, duration_ns, unknown, 1)
+        else:
+            known = place + Cell.LENGTH
+            file.add(active, -1, counted, 1, place, duration_ns, known, length)
         if extras is not None:
             _count_extras(file, place, extras, length)
         if profile_id is not None:
-            file.add_exemplar(place, bucket - place - FIXED_CELLS, duration_ns, profile_id)
+            file.add_exemplar(place, bucket, duration_ns, profile_id)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""
@@ -173,8 +168,7 @@ class Metrics:
             place = file.counter_place(labels)
         if place is None:
             place = self._overflow_of_exceptions
-        with file.lock:
-            file.words[place] += 1
+        file.add(place, 1)
 
     # What we do ourselves
 
@@ -257,15 +251,11 @@ class Metrics:
 
     def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:
         file = self._file
-        place = _counter_place(file, (metric.name, *labels))
-        with file.lock:
-            file.words[place] += number
+        file.add(_counter_place(file, (metric.name, *labels)), number)
 
     def _set(self, metric: table.Metric, labels: tuple[str, ...], number: int) -> None:
         file = self._file
-        place = _counter_place(file, (metric.name, *labels))
-        with file.lock:
-            file.words[place] = number
+        file.words[_counter_place(file, (metric.name, *labels))] = number
 
     def _active_place(self, file: WorkerFile, method: str) -> int:
         place = file.active.get(method)
@@ -293,24 +283,16 @@ def _counter_place(file: WorkerFile, labels: Sequence[str]) -> int:
 
 
 def _count_extras(file: WorkerFile, place: int, extras: Extras, length: int | None) -> None:
-    cpu_ns, queued_ns, stream = extras.cpu_ns, extras.queued_ns, extras.stream
-    seen = None if stream is None else stream.seen(length)
-    with file.lock:
-        words = file.words
-        if cpu_ns is not None:
-            words[place + Cell.CPU_COUNT] += 1
-            words[place + Cell.CPU] += cpu_ns
-        if queued_ns is not None:
-            words[place + Cell.QUEUED_COUNT] += 1
-            words[place + Cell.QUEUED] += queued_ns
-        if seen is not None:
-            first_byte_ns, sent_bytes, is_disconnected = seen
-            words[place + Cell.SENT_COUNT] += 1
-            words[place + Cell.SENT] += sent_bytes
-            words[place + Cell.DISCONNECTS] += is_disconnected
-            if first_byte_ns is not None:
-                words[place + Cell.FIRST_BYTE_COUNT] += 1
-                words[place + Cell.FIRST_BYTE] += first_byte_ns
+    if extras.cpu_ns is not None:
+        file.add(place + Cell.CPU_COUNT, 1, place + Cell.CPU, extras.cpu_ns)
+    if extras.queued_ns is not None:
+        file.add(place + Cell.QUEUED_COUNT, 1, place + Cell.QUEUED, extras.queued_ns)
+    if extras.stream is not None:
+        first_byte_ns, sent_bytes, is_disconnected = extras.stream.seen(length)
+        file.add(place + Cell.SENT_COUNT, 1, place + Cell.SENT, sent_bytes)
+        file.add(place + Cell.DISCONNECTS, int(is_disconnected))
+        if first_byte_ns is not None:
+            file.add(place + Cell.FIRST_BYTE_COUNT, 1, place + Cell.FIRST_BYTE, first_byte_ns)
 
 
 def known_method(method: str) -> str:

@@ -15,9 +15,10 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flaskprof.metrics.cells import Cells
 from flaskprof.metrics.layout import OVERFLOW, WORD, Area, Header, Layout, label_text
 
 if sys.platform != "win32":
@@ -43,22 +44,19 @@ def own_file(file_id: str) -> WorkerFile | None:
 
 
 class WorkerFile:
-    """The cells of one process: ``with file.lock: file.words[place] += 1``.
+    """The cells of one process: ``file.add(place, number)``.
 
-    Nothing is called and nothing is made while `lock` is held, so that no signal handler,
-    finaliser or garbage-collection callback of the application can run in between, serve
-    a request and wait for itself. What takes longer has a lock of its own, which its
-    thread may take again. `requests` and `active` are for those who count: places by
-    whatever they look them up with.
+    `add` may be called anywhere; `words` are the cells for who reads them or sets one to
+    what it is. `requests` and `active` are for those who count: places by whatever they
+    look them up with.
     """
 
     def __init__(self, bounds_ns: tuple[int, ...], max_series: int) -> None:
         self.layout = Layout(bounds_ns, max_series + 1)
-        self.lock = threading.Lock()
         self.requests: dict[tuple[str, ...], int] = {}
         self.active: dict[str, int] = {}
         self.file_id = ""
-        self._slow_lock = threading.RLock()
+        self._lock = threading.RLock()  # of slots and exemplars
         self._descriptor = -1
         self._identity = (0, 0)
         self._mapping: mmap.mmap | None = None
@@ -67,6 +65,8 @@ class WorkerFile:
         self._is_taking = False
         self._bytes = memoryview(bytearray(self.layout.size))
         self.words: memoryview = self._bytes.cast("q")
+        self._cells = Cells(self._bytes)
+        self.add: Callable[..., None] = self._cells.add
         self.layout.write_header(self.words, time.time_ns(), os.getpid())
         overflow = self._take(self.layout.requests, label_text([OVERFLOW] * 3))
         assert overflow is not None  # noqa: S101  the first slot is always free
@@ -92,7 +92,7 @@ class WorkerFile:
 
     def _place(self, area: Area, labels: Sequence[str]) -> int | None:
         text = label_text(labels)
-        with self._slow_lock:
+        with self._lock:
             place = self._places.get(text)
             # Amid taking a slot only a signal handler can come here; it goes without.
             if place is None and not self._is_taking:
@@ -135,7 +135,7 @@ class WorkerFile:
             bytes.fromhex(profile_id),
             bytes.fromhex(trace_id) if trace_id else _NO_TRACE,
         )
-        with self._slow_lock:
+        with self._lock:
             words = self.words
             number = words[Header.EXEMPLARS]
             entry = self.layout.ring + number % Layout.RING_ENTRIES * Layout.RING_WORDS
@@ -179,11 +179,10 @@ class WorkerFile:
 
     def _move_to(self, data: memoryview) -> None:
         """Go on counting in other memory, with what was counted so far."""
-        words = data.cast("q")
-        with self._slow_lock, self.lock:
-            data[:] = self._bytes
+        with self._lock:
+            self._cells.move_to(data)
             self._bytes = data
-            self.words = words
+            self.words = data.cast("q")
 
     def is_lost(self) -> bool:
         """Whether the file was deleted, or its descriptor closed and with it the lock."""
@@ -215,8 +214,8 @@ class WorkerFile:
 
     def _forget_after_fork(self) -> None:
         """In a child: the file is the parent's, and a request in flight counts there."""
-        self.lock = threading.Lock()
-        self._slow_lock = threading.RLock()
+        self._lock = threading.RLock()
+        self._cells.forget_lock()
         self.leave()
 
 
