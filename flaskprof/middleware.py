@@ -74,7 +74,7 @@ class Middleware:
         self._pages = pages
         self._page_starts = pages.starts
         self._rules = rules
-        self._name_route = name_route
+        self._name_route = name_route.__call__  # a method is called faster than an object
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -157,7 +157,7 @@ class Exchange:
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
-        name_route: RouteNamer,
+        name_route: Callable[[WSGIEnvironment], Match],
         entered: int,
     ) -> None:
         self.method: str = environ["REQUEST_METHOD"]
@@ -178,7 +178,9 @@ class Exchange:
         self._started = entered
         self.extras: Extras | None = None
 
-    def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
+    def is_named_by(
+        self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
+    ) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
         self._name_route = name_route
         self._environ = environ
@@ -336,7 +338,7 @@ class CapturedExchange(Exchange):
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
-        name_route: RouteNamer,
+        name_route: Callable[[WSGIEnvironment], Match],
         entered: int,
         *,
         ask: Ask,

@@ -93,12 +93,13 @@ class RouteNamer:
         route, endpoint = self._resolve(environ)
         if not route:
             return self._unmatched(environ)
-        key = (environ.get("SCRIPT_NAME", ""), route, endpoint)
-        match = self._matches.get(key)
-        if match is None:
-            match = self._named(*key)
-            if len(self._matches) < _REMEMBERED:
-                self._matches[key] = match
+        mount = environ.get("SCRIPT_NAME", "")
+        try:
+            return self._matches[mount, route, endpoint]
+        except KeyError:
+            match = self._named(mount, route, endpoint)
+        if len(self._matches) < _REMEMBERED:
+            self._matches[mount, route, endpoint] = match
         return match
 
     def _named(self, mount: str, route: str, endpoint: str) -> Match:
