@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-next fuzz leaks sanitize lint docs bench wheel clean
+.PHONY: help run test fuzz leaks soak kill sanitize test-next lint docs dashboards bench wheel clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -32,6 +32,13 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 	FLASKPROF_LEAK_ROUNDS=100000 $(BIN)/python -m pytest --timeout 0 -k flat \
 	    tests/capture/test_calltree.py $(ARGS)
 
+soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
+	SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
+
+kill: $(VENV)/.installed-test  ## kill workers and folders at 200 moments; read 10 million cells
+	FLASKPROF_KILL_ROUNDS=200 FLASKPROF_TORN_READS=10000000 $(BIN)/python -m pytest \
+	    --timeout 0 tests/metrics/test_metrics_kill.py tests/metrics/test_torn_reads.py $(ARGS)
+
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
 	tests/sanitize.sh $(BIN)/python $(ARGS)
 
@@ -45,6 +52,10 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 
 docs: $(VENV)/.installed-demo  ## write anew what is generated in docs/
 	$(BIN)/python docs/generate.py
+
+dashboards: $(VENV)/.installed-test  ## write anew the dashboards, and their manifests
+	$(BIN)/python dashboards/generate.py
+	$(BIN)/python deploy/generate.py
 
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

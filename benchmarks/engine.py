@@ -177,7 +177,7 @@ def pyinstrument(work: Callable[[], None]) -> None:
 
 def subjects() -> dict[str, Callable[[Callable[[], None]], None]]:
     from flaskprof.capture.calltree import CallTreeEngine
-    from flaskprof.capture.python_engine import PythonEngine
+    from flaskprof.capture.python_engine.engine import PythonEngine
 
     found = {
         "nothing": nothing,

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from flaskprof.cli import main as main_command
-from flaskprof.config import Option, options
+from flaskprof.config import Option, Settings, options
+from flaskprof.metrics.table import DURATION, METRICS, Metric
 
 HERE = Path(__file__).parent
 
@@ -136,7 +137,74 @@ def _filled(text: str, indent: str = "") -> str:
     )
 
 
-PAGES = {"cli.md": command_line, "configuration.md": configuration}
+METRICS_PAGE = """\
+# Metrics
+
+<!-- Written by docs/generate.py from the table in flaskprof/metrics/table.py: `make docs`. -->
+
+Any worker of an application, and [the sidecar](sidecar.md), serve the sums of all workers that
+live or ever lived since the data directory was made. Text by default; OpenMetrics, which has
+exemplars, where it is asked for.
+
+A method that is not standard is `_OTHER`, a status code that is not standard the first of its
+class, and a URL that no route matches has the empty route, so that nobody who only sends
+requests can add series without end. What is measured of requests has a series for each method
+and route, the duration for each status code too, and all of it for each value of the label
+that [`FLASKPROF_LABEL`](configuration.md) adds.
+
+## How many series there are
+
+The duration has at most {sets} label sets in a data directory (`FLASKPROF_MAX_SERIES`), those
+of ended workers included, and one more, `_overflow_`, for all that come after them. Each label
+set has a series for each of the {buckets} default buckets, one for `+Inf`, one for the count
+and one for the sum: {each}. So a data directory has at most {all:,} series of durations, and
+at most {others:,} of the other metrics of requests if all are measured. Exceptions have at most
+{sets} label sets and `_overflow_`, too. N pods, each with a data directory of its own, have N
+times as many.
+
+"""
+
+
+def metrics() -> str:
+    """Return docs/metrics.md."""
+    settings = Settings()
+    sets, buckets = settings.max_series, len(settings.buckets)
+    each = buckets + 3
+    per_route = sum(
+        len(metric.samples) for metric in METRICS if metric.is_extended and metric != DURATION
+    )
+    return METRICS_PAGE.format(
+        sets=sets,
+        buckets=buckets,
+        each=each,
+        all=(sets + 1) * each,
+        others=(sets + 1) * per_route,
+    ) + "\n".join(_metric(metric) for metric in METRICS)
+
+
+def _metric(metric: Metric) -> str:
+    labels = [f"`{name}`" for name in metric.labels]
+    if metric.is_extended:
+        labels.append("that of `FLASKPROF_LABEL`")
+    lines = [
+        f"## `{metric.name}`",
+        "",
+        _filled(" ".join(filter(None, [metric.help, metric.meaning]))),
+        "",
+        f"- Type: {metric.kind.value}.",
+        _filled("- Samples: " + ", ".join(f"`{name}`" for name in metric.samples) + ".", "  "),
+        _filled(f"- Labels: {', '.join(labels) or 'none'}.", "  "),
+    ]
+    if metric.measure:
+        is_default = metric.measure in Settings().measure
+        lines.append(
+            f"- Measured where `FLASKPROF_MEASURE` has `{metric.measure}`, as it has "
+            f"{'' if is_default else 'not '}by default."
+        )
+    return "\n".join([*lines, ""])
+
+
+PAGES = {"cli.md": command_line, "configuration.md": configuration, "metrics.md": metrics}
 
 
 def main() -> None:

@@ -12,11 +12,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from email.message import Message
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).parent / "images" / "viewer.png"
+PATIENCE_SECONDS = 20.0
 WARM_UP = 3  # so that the picture shows the request and not what is imported by the first one
 
 
@@ -43,22 +45,29 @@ def main() -> None:
 def take(url: str, directory: Path) -> None:
     """Ask for a profile of `url`, and photograph its page when it is written."""
     for _ in range(WARM_UP):
-        urllib.request.urlopen(url).close()
-    with urllib.request.urlopen(
-        urllib.request.Request(url, headers={"X-Profile": "1"})
-    ) as answer:
-        page_url, profile_id = answer.headers["X-Profile-Url"], answer.headers["X-Profile-Id"]
-    while not list(directory.rglob(f"{profile_id}.json")):
+        ask(url)
+    headers = ask(url, **{"X-Profile": "1"})
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not list(directory.rglob(f"{headers['X-Profile-Id']}.json")):
+        assert time.monotonic() < deadline, "the capture was not written"
         time.sleep(0.05)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
         )
         page = browser.new_page(viewport={"width": 1280, "height": 820})
-        page.goto(page_url)
+        page.goto(headers["X-Profile-Url"])
         PICTURE.parent.mkdir(exist_ok=True)
         page.screenshot(path=PICTURE)
         browser.close()
+
+
+def ask(url: str, **headers: str) -> Message:
+    """Read the whole answer and return its headers."""
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request) as answer:
+        answer.read()
+        return answer.headers
 
 
 if __name__ == "__main__":

@@ -138,11 +138,23 @@ def _url(value: Any) -> str:
     return text
 
 
+def _address(value: Any) -> str:
+    text = _text(value)
+    match = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError
+    return text
+
+
 def _size(value: Any) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].upper() not in _SIZES or isinstance(value, bool):
         raise ValueError
     return int(float(match[1]) * _SIZES[match[2].upper()])
+
+
+def _optional_size(value: Any) -> int | None:
+    return None if value in (None, "") else _size(value)
 
 
 def _items(value: Any) -> tuple[Any, ...]:
@@ -292,10 +304,12 @@ _PATH = Kind("a path", _path)
 _OPTIONAL_PATH = Kind("a path, or nothing", _optional_path)
 _URL_PATH = Kind("an absolute URL path such as /flaskprof", _url_path)
 _URL = Kind("an http or https URL, or nothing", _url)
+_ADDRESS = Kind("an address to listen on, such as 127.0.0.1:9180 or [::1]:9180", _address)
 _TEXT = Kind("text", _text)
 _TEXTS = Kind("a list of texts, or one text with commas", _texts)
 _SECRETS = Kind("a secret of at least 16 characters, or a list of such", _secrets)
 _SIZE = Kind("a size such as 256MB, 1GiB or a number of bytes", _size)
+_OPTIONAL_SIZE = Kind("a size such as 200MB, or nothing", _optional_size)
 _NUMBER = Kind("a number of zero or more", _number)
 _WHOLE = Kind("a whole number of one or more", _whole)
 _OPTIONAL_WHOLE = Kind("a whole number of one or more, or nothing", _optional_whole)
@@ -362,6 +376,11 @@ class Settings:
         "The public base URL of the viewer, where it is not the host that was asked, such as "
         "https://profiles.example.com/flaskprof.",
     )
+    bind: str = _setting(
+        _ADDRESS,
+        "127.0.0.1:9180",
+        "Where the sidecar listens. An address that other machines reach needs a secret.",
+    )
     exclude: tuple[str, ...] = _setting(
         _TEXTS,
         (),
@@ -376,6 +395,21 @@ class Settings:
         256 * 10**6,
         "How large the captures in the data directory may become; beyond it no more are "
         "written.",
+    )
+    keep_bytes: int | None = _setting(
+        _OPTIONAL_SIZE,
+        None,
+        "How large the captures may become before some are deleted: the slowest of each "
+        "route stay longest. By default four fifths of max_bytes, so that there is room for "
+        "new ones until the next sweep.",
+    )
+    keep_captures: int | None = _setting(
+        _OPTIONAL_WHOLE, 10_000, "How many captures are kept; by nothing, any number."
+    )
+    keep_days: int | None = _setting(
+        _OPTIONAL_WHOLE,
+        None,
+        "How many days a capture is kept; by default as long as there is room.",
     )
     max_captures: int | None = _setting(
         _OPTIONAL_WHOLE,
@@ -518,7 +552,17 @@ class Settings:
             )
         return self.secret + secrets
 
+    @property
+    def kept_bytes(self) -> int:
+        """How large the captures may become before some are deleted."""
+        return self.max_bytes * 4 // 5 if self.keep_bytes is None else self.keep_bytes
+
     def _check_together(self) -> None:
+        if self.kept_bytes > self.max_bytes:
+            raise ConfigError(
+                f"{PREFIX}KEEP_BYTES: {self.keep_bytes} is more than {PREFIX}MAX_BYTES "
+                f"{self.max_bytes}, beyond which nothing is written: give at most that"
+            )
         if self.metrics_path == self.prefix or self.metrics_path.startswith(self.prefix + "/"):
             raise ConfigError(
                 f"{PREFIX}METRICS_PATH: {self.metrics_path!r} lies under {PREFIX}PREFIX "

@@ -14,11 +14,12 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from time import perf_counter_ns
+from threading import get_ident
+from time import perf_counter_ns, thread_time_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
-from werkzeug.wsgi import ClosingIterator, get_current_url
+from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
@@ -27,9 +28,9 @@ from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
-from flaskprof.metrics.extras import Extras
-from flaskprof.metrics.headers import content_length
-from flaskprof.metrics.stream import followed
+from flaskprof.metrics.headers import content_length, queued_ns
+from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
+from flaskprof.metrics.stream import Stream, followed
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -41,8 +42,6 @@ __all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
 # Where an exchange is found in its environ: by a middleware further in, and by what
 # hears of exceptions that the application handles itself.
 EXCHANGE = "flaskprof.exchange"
-
-_FORGOTTEN: WSGIEnvironment = {}
 
 T = TypeVar("T")
 
@@ -74,7 +73,7 @@ class Middleware:
         self._pages = pages
         self._page_starts = pages.starts
         self._rules = rules
-        self._name_route = name_route.__call__  # a method is called faster than an object
+        self._name_route = name_route
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -90,21 +89,7 @@ class Middleware:
             if outer is not None:
                 outer.is_named_by(self._name_route, environ)
                 return self.app(environ, start_response)
-            recorder = self.recorder
-            if not recorder.is_started:
-                recorder.start(self._rules.explain())
-            if recorder.overlaps.is_counting:
-                recorder.request_started()
-            if "HTTP_X_PROFILE" in environ:
-                exchange = self._captured(environ, start_response, entered)
-            else:
-                exchange = Exchange(
-                    environ, start_response, recorder, self._name_route, entered
-                )
-            environ[EXCHANGE] = exchange
-            exchange.extras = exchange.metrics.request_started(
-                exchange.method, environ, entered
-            )
+            exchange = self._begin(environ, start_response, entered)
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
@@ -115,40 +100,57 @@ class Middleware:
     ) -> Iterable[bytes]:
         if not self.recorder.is_started:
             self.recorder.start(self._rules.explain())
+        self.recorder.end_abandoned()
         outer = environ.get(EXCHANGE)
         if outer is not None:
             outer.is_counted = False
         return page(environ, start_response)
 
-    def _captured(
+    def _begin(
         self, environ: WSGIEnvironment, start_response: StartResponse, entered: int
     ) -> Exchange:
-        """Return what records the request, if its sender may ask for it."""
-        ask = take_ask(environ, self._rules)
-        wanted = (environ, start_response, self.recorder, self._name_route, entered)
-        return Exchange(*wanted) if ask is None else CapturedExchange(*wanted, ask=ask)
+        recorder = self.recorder
+        if not recorder.is_started:
+            recorder.start(self._rules.explain())
+        if recorder.abandoned:
+            recorder.end_abandoned()
+        if recorder.overlaps.is_counting:
+            recorder.request_started()
+        ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
+        if ask is None:
+            exchange = Exchange(environ, start_response, recorder, self._name_route)
+        else:
+            exchange = CapturedExchange(
+                environ, start_response, recorder, self._name_route, ask
+            )
+        environ[EXCHANGE] = exchange
+        exchange.begin(entered)
+        return exchange
 
 
 class Exchange:
     """One request and its response, from the call of the application to its `end`."""
 
     __slots__ = (
+        "_begin_ns",
+        "_cpu_started",
         "_environ",
-        "_headers",
-        "_is_captured",
-        "_is_ended",
+        "_label",
+        "_length",
         "_match",
+        "_metrics",
         "_name_route",
+        "_queued_ns",
         "_recorder",
-        "_result",
         "_server_start_response",
         "_started",
         "_status",
+        "_stream",
+        "_thread",
         "exception",
-        "extras",
         "is_counted",
+        "is_ended",
         "method",
-        "metrics",
         "recording",
     )
 
@@ -157,8 +159,7 @@ class Exchange:
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
-        name_route: Callable[[WSGIEnvironment], Match],
-        entered: int,
+        name_route: RouteNamer,
     ) -> None:
         self.method: str = environ["REQUEST_METHOD"]
         self.exception: type[BaseException] | None = None
@@ -168,19 +169,31 @@ class Exchange:
         self._server_start_response = start_response
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
-        self.metrics = recorder.metrics
+        self._metrics = recorder.metrics
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
-        self._headers: list[Any] = []
-        self._is_captured = False
-        self._is_ended = False
-        self._started = entered
-        self.extras: Extras | None = None
+        self._length: int | None = None
+        self._label = ""
+        self.is_ended = False
 
-    def is_named_by(
-        self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
-    ) -> None:
+    def begin(self, entered: int) -> None:
+        """Begin to count and time; we are at work since `entered`."""
+        metrics = self._metrics
+        metrics.request_started(self.method)
+        self._queued_ns = (
+            queued_ns(self._environ, time_ns()) if metrics.measures_queue else None
+        )
+        if metrics.measures_cpu:
+            self._thread = get_ident()
+            self._cpu_started = thread_time_ns()
+        else:
+            self._thread = 0
+        self._started = started = perf_counter_ns()
+        self._begin_ns = started - entered
+        self._stream = Stream(started) if metrics.measures_stream else None
+
+    def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
         self._name_route = name_route
         self._environ = environ
@@ -192,9 +205,8 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
-        stream = None if self.extras is None else self.extras.stream
-        # What a response of werkzeug gives has no length and is to be closed.
-        if type(result) is not ClosingIterator and _is_passed_on(result, environ):
+        stream = self._stream
+        if _is_passed_on(result, environ):
             if stream is not None:
                 stream.whole(result)
             self.end()
@@ -204,47 +216,34 @@ class Exchange:
 
     def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with the end of the exchange tied to its own."""
-        self._result = result
-        if type(result) is ClosingIterator or not hasattr(result, "__len__"):
-            return self
-        return SizedBody(result, self)
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Iterate the application's own iterator: it passes through at full speed."""
-        return iter(self._result)
-
-    def close(self) -> None:
-        """Close the application's result and end, whatever closing does."""
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self.end()
+        return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Note status and route, and start the response as the application does."""
         self._status = status
-        self._headers = headers
-        try:
-            # While it is known: Flask forgets its request when it returns.
-            self._match = self._name_route(self._environ)
-            if self.extras is not None:
-                self.extras.response_starts(self._environ)
-        except Exception:  # noqa: BLE001  ours alone: the response goes on
-            _failed(self._recorder, "route")
+        self.name()
+        self._measure(headers)
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
 
     def name(self) -> None:
-        """Name the route where the response has not started yet."""
+        """Name the route while it is known: Flask forgets its request when it returns."""
         try:
             self._match = self._name_route(self._environ)
-        except Exception:  # noqa: BLE001  as above
+        except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
+
+    def _measure(self, headers: list[Any]) -> None:
+        """Note what the start of the response tells."""
+        metrics = self._metrics
+        try:
+            if metrics.measures_length:
+                self._length = content_length(headers)
+            if metrics.label is not None:
+                self._label = metrics.label.of(self._environ)
+        except Exception:  # noqa: BLE001  not ours alone, but the response goes on
+            _failed(self._recorder, "measure")
 
     def note_exception(self, error: Exception) -> None:
         """Note an unhandled exception, and the route while it is known."""
@@ -261,52 +260,36 @@ class Exchange:
 
     def end(self) -> None:
         """Count the request; only the first call does so. Never raises."""
-        if self._is_ended:
+        if self.is_ended:
             return
-        self._is_ended = True
+        self.is_ended = True
         try:
             ended = perf_counter_ns()
-            metrics, extras = self.metrics, self.extras
-            if extras is not None:
-                extras.request_ends()
-            if self._is_captured:
-                self._release()
+            metrics = self._metrics
+            self._release()
+            metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
                 match = self._name_route(self._environ)
             duration_ns = ended - self._started
-            profile_id = None
-            if self._is_captured:
-                profile_id = self._hand_over(match, duration_ns / 1e9)
+            profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
                 self._count(match, duration_ns, profile_id)
-            else:
-                metrics.request_ended(self.method)
             if ended >= metrics.next_note_ns:
                 metrics.note_process()
-            if extras is not None and extras.entry_ns is not None:
-                metrics.count_sampled_own_time(extras.entry_ns + perf_counter_ns() - ended)
+            if not ended & OWN_MASK:
+                spent_ns = self._begin_ns + perf_counter_ns() - ended
+                metrics.count_own_time("requests", spent_ns * OWN_SHARE)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
         finally:
             # The environ holds this object too; without the cycle both go at once.
-            self._environ = _FORGOTTEN
+            self._environ = {}
 
-    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
-        metrics = self.metrics
-        metrics.answered(
-            self.method,
-            match.route,
-            # Without a status the server answers for the application.
-            self._status[:3] or "500",
-            duration_ns,
-            content_length(self._headers) if metrics.measures_length else None,
-            self.extras,
-            profile_id,
-        )
-        if self.exception is not None:
-            metrics.count_exception(self.method, match.route, self.exception.__name__)
+    def abandon(self) -> None:
+        """Have the exchange ended later; for finalizers, which may take no lock."""
+        self._recorder.abandoned.append(self)
 
     def _release(self) -> None:
         """End what else runs with the request."""
@@ -314,6 +297,26 @@ class Exchange:
     def _hand_over(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
         """Hand the capture of the request over, if there is one, and return its ID."""
         return None
+
+    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
+        cpu_ns = None
+        if self._thread and self._thread == get_ident():
+            cpu_ns = thread_time_ns() - self._cpu_started
+        self._metrics.observe(
+            self.method,
+            match.route,
+            # Without a status the server answers for the application.
+            self._status[:3] or "500",
+            duration_ns,
+            profile_id,
+            cpu_ns,
+            self._queued_ns,
+            None if self.method == "HEAD" else self._length,
+            self._label,
+            self._stream,
+        )
+        if self.exception is not None:
+            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
 
 
 class CapturedExchange(Exchange):
@@ -338,9 +341,7 @@ class CapturedExchange(Exchange):
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
-        name_route: Callable[[WSGIEnvironment], Match],
-        entered: int,
-        *,
+        name_route: RouteNamer,
         ask: Ask,
     ) -> None:
         self._ask = ask
@@ -356,8 +357,7 @@ class CapturedExchange(Exchange):
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
-        super().__init__(environ, start_response, recorder, name_route, entered)
-        self._is_captured = True
+        super().__init__(environ, start_response, recorder, name_route)
         self.recording = recording
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
@@ -450,13 +450,24 @@ class CapturedExchange(Exchange):
             service=settings.service_name,
             service_version=settings.service_version,
             overlaps=self._overlap.others if self._overlap else None,
+            notes=self._notes_on(engine),
         )
         self._recorder.store_later(record, recording)
         return self._id
 
+    def _notes_on(self, engine: Engine) -> tuple[str, ...]:
+        limit = self._recorder.engine_limit
+        if not limit or engine is not self._recorder.engine:
+            return ()
+        return (f"Recorded by the engine {engine.name}; {limit}.",)
 
-class SizedBody:
-    """An exchange whose result has a length, which a server may ask for."""
+
+class TimedBody:
+    """The application's result with the end of its exchange tied to ``close()``.
+
+    Iteration passes through at full speed: the server iterates the application's own
+    iterator.
+    """
 
     __slots__ = ("_exchange", "_result")
 
@@ -464,15 +475,24 @@ class SizedBody:
         self._result = result
         self._exchange = exchange
 
-    def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
-
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._result)
 
     def close(self) -> None:
-        """Close the application's result and end the exchange."""
-        self._exchange.close()
+        """Close the application's result and end the exchange, whatever closing does."""
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self._exchange.fail(error)
+            raise
+        self._exchange.end()
+
+    def __del__(self) -> None:
+        # A server that broke off may never have closed it (werkzeug's on a reset).
+        if not self._exchange.is_ended:
+            self._exchange.abandon()
 
 
 class CapturedBody:
@@ -509,6 +529,20 @@ class CapturedBody:
             self._exchange.fail(error)
             raise
         self._exchange.end()
+
+    def __del__(self) -> None:
+        # See TimedBody.
+        if not self._exchange.is_ended:
+            self._exchange.abandon()
+
+
+class SizedBody(TimedBody):
+    """A timed body whose length a server may ask for, as it may ask the result itself."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._result)  # type: ignore[arg-type]  # chosen for having a length
 
 
 class SizedCapturedBody(CapturedBody):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 
@@ -22,6 +23,18 @@ def nothing_left_behind() -> Iterator[None]:
     while (left := running_parts() - before) and time.monotonic() < deadline:
         time.sleep(0.01)  # a thread that was told to stop may still be on its way out
     assert not left, "left behind by this test: " + "; ".join(sorted(left))
+
+
+@pytest.fixture(autouse=True)
+def no_collection_of_itself() -> Iterator[None]:
+    """Collect garbage only where a test asks for it.
+
+    Hypothesis has a callback for it in Python, whose calls would be counted wherever a
+    collection happens to fall.
+    """
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

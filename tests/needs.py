@@ -12,17 +12,21 @@ test instead. A program that a test wants is a row of the table.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 
 # Programs by name, and the Debian package of each.
 PACKAGES = {
+    "callgrind_annotate": "valgrind",
     "chromium": "chromium",
     "curl": "curl",
     "go": "golang-go",
     "nginx": "nginx",
     "node": "nodejs",
     "npm": "npm",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
 }
 
 
@@ -43,6 +47,20 @@ def needs_program(name: str) -> str:
         give_up = pytest.fail if os.environ.get("REQUIRE_TEST_PROGRAMS") == "1" else pytest.skip
         give_up(missing)
     return path
+
+
+def needs_module(name: str) -> None:
+    """Skip the test, or the module that asks, where a module is not there; never import it.
+
+    gevent changes what the engines do in a process by being imported.
+    """
+    import pytest
+
+    if importlib.util.find_spec(name) is None:
+        missing = f"{name} is not installed: pip install {name}"
+        if os.environ.get("REQUIRE_TEST_PROGRAMS") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing, allow_module_level=True)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ RIGHT = [
     ),
     ("url", "http://[::1]:5000", "http://[::1]:5000"),
     ("url", "", ""),
+    ("bind", " 0.0.0.0:80 ", "0.0.0.0:80"),
+    ("bind", "[::1]:9180", "[::1]:9180"),
+    ("bind", "localhost:0", "localhost:0"),
     ("exclude", "/health, /static/*", ("/health", "/static/*")),
     ("exclude", ["/health"], ("/health",)),
     ("exclude_metrics", "", ()),
@@ -70,6 +73,12 @@ RIGHT = [
     ("max_bytes", "10kb", 10_000),
     ("max_bytes", 4096, 4096),
     ("max_bytes", "0", 0),
+    ("keep_bytes", "100MB", 100_000_000),
+    ("keep_bytes", "", None),
+    ("keep_captures", "500", 500),
+    ("keep_captures", "", None),
+    ("keep_days", 30, 30),
+    ("keep_days", None, None),
     ("max_captures", "2", 2),
     ("max_captures", "", None),
     ("capture_rate", "0.5", 0.5),
@@ -122,6 +131,9 @@ WRONG = [
     ("url", "ftp://profiles.example.com", "an http or https URL"),
     ("url", "https://name:word@example.com/", "an http or https URL"),
     ("url", "https://example.com/?a=b", "an http or https URL"),
+    ("bind", "9180", "an address to listen on, such as 127.0.0.1:9180"),
+    ("bind", "::1:9180", "an address to listen on"),
+    ("bind", "127.0.0.1:65536", "an address to listen on"),
     ("exclude", 3, "a list of texts"),
     ("exclude", [3], "a list of texts"),
     ("exclude", b"/health", "a list of texts"),
@@ -129,6 +141,9 @@ WRONG = [
     ("max_bytes", -1, "a size such as 256MB"),
     ("max_bytes", True, "a size such as 256MB"),
     ("max_bytes", "9" * 400, "a size such as 256MB"),
+    ("keep_bytes", "some", "a size such as 200MB, or nothing"),
+    ("keep_captures", 0, "a whole number of one or more, or nothing"),
+    ("keep_days", "1.5", "a whole number of one or more, or nothing"),
     ("max_captures", 0, "a whole number of one or more, or nothing"),
     ("max_captures", "2.5", "a whole number"),
     ("max_captures", True, "a whole number"),
@@ -353,6 +368,13 @@ def test_neither_of_our_paths_may_hold_the_other(prefix, metrics_path, key):
     with pytest.raises(ConfigError, match=f"^{key}: '.*: choose two paths"):
         load(prefix=prefix, metrics_path=metrics_path)
     assert load(prefix="/metrics-and-more", metrics_path="/metrics").metrics_path == "/metrics"
+
+
+def test_no_more_can_be_kept_than_is_written():
+    assert load(max_bytes=1000).kept_bytes == 800
+    assert load(max_bytes=1000, keep_bytes=1000).kept_bytes == 1000
+    with pytest.raises(ConfigError, match="FLASKPROF_KEEP_BYTES: 1001 is more than"):
+        load(max_bytes=1000, keep_bytes=1001)
 
 
 def test_metrics_for_token_holders_need_a_secret(tmp_path):

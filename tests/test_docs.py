@@ -10,6 +10,7 @@ import pytest
 from checkout import ROOT
 from flaskprof import ProfilerMiddleware
 from flaskprof.config import Settings, options
+from flaskprof.metrics.table import METRICS
 
 DOCS = ROOT / "docs"
 
@@ -44,6 +45,15 @@ def test_the_documented_defaults_can_be_given_and_change_nothing():
 def test_every_setting_has_a_section():
     sections = re.findall(r"^## `(\w+)`$", generate.configuration(), re.MULTILINE)
     assert sections == [option.key for option in options()]
+
+
+def test_every_metric_has_a_section_with_its_type_and_labels():
+    sections = (DOCS / "metrics.md").read_text("utf-8").split("\n## `")[1:]
+    assert [section.split("`")[0] for section in sections] == [row.name for row in METRICS]
+    for section, row in zip(sections, METRICS, strict=True):
+        assert f"\n- Type: {row.kind.value}.\n" in section
+        assert all(f"`{name}`" in section for name in (*row.labels, *row.samples))
+        assert " ".join(section.split()).count(row.help) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from flaskprof.profiles.marshal_reader import read_profile
+from needs import needs_module
 from servers import get, serve, until
 
-pytest.importorskip("gevent")
+needs_module("gevent")
 
 NUMBERS = range(8)
 WAYS = ["sleep", "hub", "socket"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
 import sys
@@ -299,6 +300,26 @@ def test_a_client_that_goes_away_closes_the_result_once(wrap, directory):
     assert sample(directory, "http_server_active_requests", http_request_method="GET") == 0
 
 
+@pytest.mark.parametrize("ask", [{}, {"HTTP_X_PROFILE": "1"}], ids=["plain", "captured"])
+def test_a_response_that_a_server_never_closes_is_ended_by_the_next_request(
+    ask, wrap, directory
+):
+    app = wrap(lambda e, s: a_closing_result(e, s, []), max_captures=1)
+    for _ in range(3):
+        seen = []
+        app(environ_for(**ask), lambda status, headers, *_, seen=seen: seen.append(headers))
+        assert not [name for name, _ in seen[0] if name == "X-Profile-Skipped"]
+        gc.collect()
+    exchange(app, environ_for())
+    assert sample(directory, "http_server_active_requests", http_request_method="GET") == 0
+    labels = {"http_request_method": "GET", "http_response_status_code": "200"}
+    name = "http_server_request_duration_seconds_count"
+    assert sample(directory, name, http_route="", **labels) == 4
+    assert recorder_of(directory).flush(10)
+    stored = sample(directory, "flaskprof_captures_total", trigger="header", outcome="stored")
+    assert stored == (3 if ask else None)
+
+
 def test_the_time_of_a_request_runs_to_the_end_of_close(wrap, directory):
     labels = {
         "http_request_method": "GET",
@@ -462,7 +483,7 @@ def test_a_failure_of_ours_is_counted_and_harms_nothing(place, wrap, directory, 
 
     app = wrap(lambda e, s: a_closing_result(e, s, []))
     if place == "begin":
-        monkeypatch.setattr(app.app.recorder, "start", broken)
+        monkeypatch.setattr(app.app, "_begin", broken)
     elif place == "end":
         monkeypatch.setattr(app.app, "_name_route", broken)
     else:
@@ -488,6 +509,17 @@ def test_a_directory_that_vanishes_is_made_again(wrap, directory):
         seen = exchange(app, environ_for(HTTP_X_PROFILE="1"))
         assert stored_graph(directory, dict(seen["starts"][0][1])["X-Profile-Id"])
         shutil.rmtree(directory)
+
+
+def test_a_capture_says_which_engine_made_it_and_why(wrap, directory, monkeypatch):
+    reason = "its extension was not built"
+    monkeypatch.setattr("flaskprof.capture.choice.why_no_calltree", lambda: reason)
+    seen = exchange(wrap(lambda e, s: a_list(e, s, [])), environ_for(HTTP_X_PROFILE="1"))
+    recorder = recorder_of(directory)
+    assert recorder.flush(10)
+    record = recorder.store.record(dict(seen["starts"][0][1])["X-Profile-Id"])
+    assert record.engine == "python"
+    assert record.notes == (f"Recorded by the engine python; calltree: {reason}.",)
 
 
 def skipped(seen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flaskprof.capture.availability import why_no_calltree
 from flaskprof.capture.engines import Engine
-from flaskprof.capture.python_engine import PythonEngine, self_test
+from flaskprof.capture.python_engine.engine import PythonEngine, self_test
 
 __all__ = ["choose_engine"]
 

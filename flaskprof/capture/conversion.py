@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flaskprof.capture.engines import Recording
-from flaskprof.formats.pprof import write_pprof
+from flaskprof.formats import FORMATS
 from flaskprof.profiles.model import CallTree
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
@@ -34,27 +34,10 @@ def convert(
         overhead_seconds=facts.overhead_seconds,
         python_call_ns=facts.python_call_ns,
         builtin_call_ns=facts.builtin_call_ns,
-        notes=tuple(recording.notes),
+        notes=(*record.notes, *recording.notes),
         has_stacks=isinstance(profile, CallTree),
     )
     files = {".prof": write_profile(call_graph(profile))}
     if isinstance(profile, CallTree):
-        files[".pb.gz"] = write_pprof(
-            profile,
-            labels=_labels(record),
-            started=record.started,
-            duration_seconds=record.duration_seconds,
-            cpu_seconds=record.cpu_seconds,
-        )
+        files[".pb.gz"] = FORMATS["pprof"].write(profile, record)
     return record, files
-
-
-def _labels(record: CaptureRecord) -> dict[str, str]:
-    return {
-        "route": record.route,
-        "method": record.method,
-        "status": "" if record.status is None else str(record.status),
-        "service": record.service,
-        "version": record.service_version,
-        "profile_id": record.id,
-    }

@@ -11,23 +11,28 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from flaskprof import log
 from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
 from flaskprof.capture.engines import Engine, EngineBusyError, Recording
 from flaskprof.capture.overlaps import Overlaps
-from flaskprof.capture.sampler import SamplingEngine
+from flaskprof.capture.sampling.sampler import SamplingEngine
+from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
-from flaskprof.capture.watcher import Watcher
+from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
-from flaskprof.metrics.extras import Label
-from flaskprof.metrics.instruments import Metrics
+from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
+from flaskprof.store.layout import make_data_directory
+from flaskprof.store.owner import claim
 
 __all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
 
@@ -41,6 +46,14 @@ class SkippedError(Exception):
     def __init__(self, skip: Skip, text: str = "") -> None:
         super().__init__(text or skip.value)
         self.skip = skip
+
+
+class Endable(Protocol):
+    """Something that ends once."""
+
+    def end(self) -> None:
+        """End it."""
+        ...
 
 
 class Recorder:
@@ -60,6 +73,8 @@ class Recorder:
         self.is_started = False
         self._starting = threading.Lock()
         self.engine: Engine | None = None
+        # Why it is not a better one; empty where it is the best.
+        self.engine_limit = ""
         self.metrics = Metrics(
             settings.buckets,
             directory=metrics_directory(self.directory),
@@ -67,13 +82,23 @@ class Recorder:
             measure=settings.measure,
             label=_label_of(settings),
         )
+        self.metrics.collector.usage = lambda: usage_of(self.store)
         self._budget = Budget(
             settings.max_captures, settings.capture_rate, settings.capture_burst
         )
         self.overlaps = Overlaps()
+        # What was left by servers that never closed a response. Finalizers put it here,
+        # which may take no lock; `end_abandoned` ends it.
+        self.abandoned: deque[Endable] = deque()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
         self._watcher = Watcher(self.metrics)
         self._sampler = SamplingEngine(self._watcher)
+        self._upkeep = Upkeep(
+            self.directory,
+            chores_for(settings, self.store),
+            lambda _: self.metrics.count_failure("upkeep"),
+        )
+        self._rival = ""
 
     def start(self, who: str) -> None:
         """Choose the engine and log the line of the start; only the first call does so.
@@ -83,7 +108,12 @@ class Recorder:
         with self._starting:
             if self.is_started:
                 return
+            self._rival = self._claim_directory()
+            if self._rival:
+                # What is another's is neither added to nor looked after.
+                self.metrics.keep_apart()
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
+            self.engine_limit = why
             name = "none" if self.engine is None else self.engine.name
             self.metrics.describe(
                 {
@@ -93,7 +123,11 @@ class Recorder:
                     "role": "app",
                 }
             )
-            self.metrics.start()
+            if not self._rival:
+                with suppress(OSError):  # which the first file in it says, too
+                    make_data_directory(self.directory)
+                self.metrics.start()
+                self._upkeep.start()
             log.start_line(
                 "%s may ask and look; captures in %s; engine %s%s",
                 who,
@@ -102,6 +136,25 @@ class Recorder:
                 f" ({why})" if why else "",
             )
             self.is_started = True
+
+    def _claim_directory(self) -> str:
+        """Return the name of the other service that the data directory belongs to, or ""."""
+        try:
+            rival = claim(self.directory, self.settings.service_name)
+        except OSError:
+            return ""  # what writes there says what is wrong
+        if rival:
+            log.once(
+                f"rival {self.directory}",
+                "the data directory %s belongs to the service %r: no captures are made for "
+                "%r, and its metrics are those of each process alone; set FLASKPROF_DIR to "
+                "another directory, or delete the file 'service' in it if the service has a "
+                "new name",
+                self.directory,
+                rival,
+                self.settings.service_name,
+            )
+        return rival
 
     def request_started(self) -> None:
         """Say that a request starts while `overlaps.is_counting`."""
@@ -120,6 +173,8 @@ class Recorder:
         engine: Engine | None = self._sampler if ask.exactness == "sampled" else self.engine
         if engine is None:
             raise SkippedError(Skip.no_engine)
+        if self._rival:
+            raise SkippedError(Skip.other_service)
         if (self.directory / "stop").exists():
             raise SkippedError(Skip.stopped)
         if self._spool.is_full():
@@ -152,6 +207,15 @@ class Recorder:
         """Hand a finished recording to the spool."""
         self._spool.put(record, recording)
 
+    def end_abandoned(self) -> None:
+        """End what was left without an end."""
+        while self.abandoned:
+            try:
+                left = self.abandoned.popleft()
+            except IndexError:
+                return  # another thread took the last one
+            left.end()
+
     def flush(self, timeout_seconds: float = 10.0) -> bool:
         """Wait until all captures so far are written; false if that took too long."""
         return self._spool.flush(timeout_seconds)
@@ -163,6 +227,7 @@ class Recorder:
         self._begin_anew()
 
     def _close_threads(self, timeout_seconds: float) -> None:
+        self._upkeep.close(timeout_seconds)
         self._watcher.close(timeout_seconds)
         self._spool.close(timeout_seconds)
 

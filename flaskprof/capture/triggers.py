@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,6 +15,9 @@ from flaskprof.access import AccessRules, Token
 __all__ = ["HEADER", "Ask", "Skip", "TokenUses", "take_ask"]
 
 HEADER = "HTTP_X_PROFILE"
+
+_USES = re.compile(r"([0-9]{1,15})-[0-9a-f]+\Z")
+_EXPIRED_SECONDS = 24 * 3600
 
 # What the header says, at home and behind a token, and the exactness that this asks for.
 _AT_HOME = {**dict.fromkeys(("1", "true", "yes", "on"), "exact"), "sample": "sampled"}
@@ -44,6 +49,7 @@ class Skip(Enum):
     full = "the data directory is full"
     no_engine = "no engine works on this interpreter"
     other_route = "the token is for another route"
+    other_service = "the data directory belongs to another service"
     rate = "too many captures were asked for in a short time"
     stopped = "captures are stopped by the file 'stop' in the data directory"
     too_many = "too many requests are being captured"
@@ -70,7 +76,8 @@ class TokenUses:
     """Counts the uses of tokens that allow a number of captures, over all workers.
 
     Each use appends one byte to a file named by the token. The position after an append
-    is the number of the use: the kernel gives no two appends the same one.
+    is the number of the use: the kernel gives no two appends the same one. The name begins
+    with the second at which the token expires, after which its file is of no use.
     """
 
     def __init__(self, data_directory: Path) -> None:
@@ -83,7 +90,8 @@ class TokenUses:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            descriptor = os.open(self._directory / token.id, flags, 0o600)
+            path = self._directory / f"{int(token.expires)}-{token.id}"
+            descriptor = os.open(path, flags, 0o600)
             try:
                 os.write(descriptor, b".")
                 return os.lseek(descriptor, 0, os.SEEK_CUR) <= token.count
@@ -91,3 +99,15 @@ class TokenUses:
                 os.close(descriptor)
         except OSError:
             return False
+
+    def sweep(self, now: float) -> None:
+        """Delete the files of tokens that expired a day before `now`, in Unix seconds.
+
+        Clocks that differ a little do not give a token its uses back. Raises OSError
+        where a file cannot be deleted.
+        """
+        with suppress(FileNotFoundError):  # no token has been used yet
+            for path in self._directory.iterdir():
+                expires = _USES.match(path.name)
+                if expires and int(expires[1]) + _EXPIRED_SECONDS < now:
+                    path.unlink(missing_ok=True)

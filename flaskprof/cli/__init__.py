@@ -12,11 +12,14 @@ __all__ = ["COMMANDS", "main", "open_files"]
 
 # Each is the module of that name in this package, whose `command` it is.
 COMMANDS = {
+    "serve": "Serve viewer and metrics of a data directory: the sidecar.",
     "demo": "Run the demo shop, with flaskprof in it.",
     "ls": "List captures, newest first.",
     "show": "Show where the time of a capture went.",
-    "open": "Look at .prof files in the browser.",
-    "export": "Copy the profile of a capture to a file.",
+    "open": "Look at profiles in the browser.",
+    "diff": "Show what changed from one profile to another.",
+    "merge": "Add profiles up, and write the sum to a file.",
+    "export": "Write the profile of a capture for another tool.",
     "doctor": "Say what works here, what does not, and what to do about it.",
     "token": "Make a token that lets its holder ask and look.",
 }

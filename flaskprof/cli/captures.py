@@ -1,23 +1,49 @@
-"""Finds the capture that a command line means."""
+"""Finds the capture that a command line means, and reads its profile."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flaskprof.config import Settings
-from flaskprof.errors import CaptureNotFound
+from flaskprof.errors import BadProfile, CaptureNotFound
+from flaskprof.formats import FORMATS
 from flaskprof.ids import is_capture_id
+from flaskprof.profiles.model import Profile
+from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery, Store
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.files import FileStore
 
-__all__ = ["locate"]
-
+__all__ = ["Loaded", "load", "locate"]
 
 _DIGITS = re.compile(r"[0-9a-f]{8,32}\Z")
 _SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A capture: what is known of it, and its profile."""
+
+    record: CaptureRecord
+    profile: Profile
+
+
+def load(reference: str, settings: Settings) -> Loaded:
+    """Return the capture that `reference` names, with its stacks where they are kept.
+
+    Raises what `locate` raises, and `BadProfile` where the profile cannot be read.
+    """
+    store, capture_id = locate(reference, settings)
+    record = store.record(capture_id)
+    row = FORMATS["pprof" if record.has_stacks else "prof"]
+    assert row.read is not None, "both can be read"  # noqa: S101  for mypy
+    try:
+        return Loaded(record, row.read(store.read(capture_id, row.suffix)))
+    except BadProfile as error:
+        raise BadProfile(f"the profile of {reference} cannot be read: {error}") from error
 
 
 def locate(reference: str, settings: Settings) -> tuple[Store, str]:
@@ -40,7 +66,7 @@ def locate(reference: str, settings: Settings) -> tuple[Store, str]:
         return files, files.list(CaptureQuery(limit=1)).records[0].id
     raise CaptureNotFound(
         f"there is no capture {reference!r} in {store.path}, and no such file: give its ID, "
-        "8 or more digits of it, 'latest' or the path of a .prof file (flaskprof ls lists "
+        "8 or more digits of it, 'latest' or the path of a profile (flaskprof ls lists "
         "captures)"
     )
 

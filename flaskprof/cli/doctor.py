@@ -101,14 +101,13 @@ def _engine(settings: Settings) -> Iterator[Finding]:
 
 
 def _slots() -> Finding:
-    if sys.version_info < (3, 12):
+    if sys.version_info >= (3, 12):
+        tools = {number: sys.monitoring.get_tool(number) for number in range(6)}
+        taken = [f"{tool} in slot {number}" for number, tool in tools.items() if tool]
+        what = ", ".join(taken) or "no slot of sys.monitoring is taken"
+    else:
         what = f"{platform.python_implementation()} profiles each thread on its own"
-        return Finding("good", "other tools", what)
-    tools = {number: sys.monitoring.get_tool(number) for number in range(6)}
-    taken = [f"{tool} in slot {number}" for number, tool in tools.items() if tool]
-    return Finding(
-        "good", "other tools", ", ".join(taken) or "no slot of sys.monitoring is taken"
-    )
+    return Finding("good", "other tools", what)
 
 
 def _directory(settings: Settings) -> Iterator[Finding]:

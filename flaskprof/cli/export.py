@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
-from flaskprof.cli.captures import locate
+from flaskprof.cli.captures import load, locate
+from flaskprof.cli.output import chosen_format, output_options, write_output
 from flaskprof.cli.program import Command, load_settings, setting
-from flaskprof.errors import StoreError
 
 __all__ = ["command"]
 
@@ -17,39 +14,31 @@ __all__ = ["command"]
 @click.command(
     "export",
     cls=Command,
-    examples=["flaskprof export latest -o slow.prof", "python -m pstats slow.prof"],
+    examples=[
+        "flaskprof export latest -o slow.prof",
+        "flaskprof export latest -o slow.speedscope.json",
+        "flaskprof export 019aa8ce77f2 --format callgrind -o callgrind.out.slow",
+    ],
 )
 @click.argument("reference", metavar="ID")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FILE",
-    help="Where to write it; - is standard output.",
-)
-@click.option("--force", is_flag=True, help="Overwrite FILE where it exists.")
+@output_options
 @setting("dir", metavar="DIR")
-def command(*, reference: str, output: str, force: bool, dir: str | None) -> None:
-    """Copy the profile of a capture to a file.
+def command(
+    *, reference: str, output: str, format: str | None, force: bool, dir: str | None
+) -> None:
+    """Write the profile of a capture for another tool.
 
-    ID is a capture's ID, 8 or more of its first digits, or 'latest'. The file is what
-    pstats, snakeviz and other tools read.
+    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
+    pstats and snakeviz read prof, go tool pprof reads pprof, KCachegrind callgrind. Formats
+    that consist of whole stacks have them estimated where they were not recorded, and say
+    so in the topmost frame.
     """
-    store, capture_id = locate(reference, load_settings(dir=dir))
-    profile = store.read(capture_id, ".prof")
-    if output == "-":
-        if sys.stdout.isatty():
-            raise click.UsageError(
-                "a profile is no text for a terminal: name a file or pipe it"
-            )
-        click.echo(profile, nl=False)
-        return
-    path = Path(output)
-    try:
-        with path.open("wb" if force else "xb") as file:
-            file.write(profile)
-    except FileExistsError:
-        raise StoreError(f"{path} exists already: --force overwrites it") from None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-    click.echo(f"{path}: {len(profile):,} bytes", err=True)
+    settings = load_settings(dir=dir)
+    row = chosen_format(format, output)
+    store, capture_id = locate(reference, settings)
+    if row.name == "prof":
+        content = store.read(capture_id, ".prof")
+    else:
+        loaded = load(reference, settings)
+        content = row.write(loaded.profile, loaded.record)
+    write_output(content, output, row, force=force)

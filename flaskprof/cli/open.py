@@ -49,10 +49,11 @@ def command(
     sort_by: str | None,
     restrictions: str | None,
 ) -> None:
-    """Look at .prof files in the browser.
+    """Look at profiles in the browser.
 
-    FILE is what cProfile or another profiler wrote, or a folder, which stands for every
-    *.prof file below it. They are served to this machine alone, until Control-C.
+    FILE is what cProfile or another profiler wrote, a pprof profile (.pb.gz), collapsed
+    stacks (.collapsed), or a folder, which stands for every *.prof file below it. They are
+    served to this machine alone, until Control-C.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     store = FileStore(files)

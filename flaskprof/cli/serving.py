@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import make_server
 
@@ -14,7 +14,7 @@ from flaskprof.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["HOST", "listen", "serve"]
+__all__ = ["HOST", "listen", "listen_on", "serve"]
 
 HOST = "127.0.0.1"
 _BACKLOG = 128
@@ -25,18 +25,26 @@ def listen(port: int) -> socket.socket:
 
     Raises `ConfigError` where the port cannot be had.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        # Connections of the server that ran here before do not keep the port taken.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(_BACKLOG)
+        return listen_on(socket.AF_INET, (HOST, port))
     except OSError as error:
-        listener.close()
         raise ConfigError(
             f"port {port} of {HOST} cannot be used: {error.strerror}; "
             "choose another with --port"
         ) from error
+
+
+def listen_on(family: socket.AddressFamily, address: Any) -> socket.socket:
+    """Return a socket that listens on `address`; raises OSError where it cannot be had."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Connections of the server that ran here before do not keep the port taken.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

@@ -15,9 +15,10 @@ from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.cli.terminal import Column, figure, layout, terminal_width
 from flaskprof.errors import BadProfile
 from flaskprof.profiles.marshal_reader import read_profile
-from flaskprof.profiles.model import CallGraph, Function
+from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label, short_path
-from flaskprof.profiles.table import Row, rows
+from flaskprof.profiles.strip import stripped
+from flaskprof.profiles.table import Edge, Row, all_callees, callers, rows
 from flaskprof.record import CaptureRecord
 from flaskprof.web.figures import calls, seconds, share, visible
 
@@ -31,6 +32,12 @@ _COLUMNS = (
     Column("%", is_number=True),
     Column("Function", gives_way=True, keeps_end=True),
 )
+_EDGE_COLUMNS = (
+    Column("Calls", is_number=True),
+    Column("Self", is_number=True),
+    Column("Cumulative", is_number=True),
+    Column("Function", gives_way=True, keeps_end=True),
+)
 _ROWS = 20
 
 
@@ -40,12 +47,30 @@ _ROWS = 20
     examples=[
         "flaskprof show latest --sort cumulative --limit 10",
         "flaskprof show 019aa8ce77f2 --limit shop,20",
+        "flaskprof show latest --limit execute --callers",
         "flaskprof show before.prof --json",
     ],
 )
 @click.argument("reference", metavar="ID")
 @setting("sort_by", "--sort", metavar="KEYS")
 @setting("restrictions", "--limit", metavar="ROWS")
+@click.option(
+    "--callers",
+    "relation",
+    flag_value="callers",
+    help="Show below each function who called it, with what these calls took.",
+)
+@click.option(
+    "--callees",
+    "relation",
+    flag_value="callees",
+    help="Show below each function what it called.",
+)
+@click.option(
+    "--strip",
+    is_flag=True,
+    help="Leave folders out of file names; what is then the same is added up.",
+)
 @setting("dir", metavar="DIR")
 @json_option
 def command(
@@ -53,13 +78,15 @@ def command(
     reference: str,
     sort_by: str | None,
     restrictions: str | None,
+    relation: str | None,
+    strip: bool,
     dir: str | None,
     as_json: bool,
 ) -> None:
     """Show where the time of a capture went.
 
-    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a .prof
-    file. Without --limit the first 20 functions are shown, in JSON all.
+    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
+    Without --limit the first 20 functions are shown, in JSON all.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions, dir=dir)
     store, capture_id = locate(reference, settings)
@@ -68,13 +95,19 @@ def command(
         graph = read_profile(store.read(capture_id, ".prof"))
     except BadProfile as error:
         raise BadProfile(f"the profile of {reference} cannot be read: {error}") from error
+    if strip:
+        graph = stripped(graph)
     found = rows(graph, settings.sort_by, settings.restrictions)
     if as_json:
-        click.echo(json.dumps(_data(record, graph, found), indent=2))
+        click.echo(json.dumps(_data(record, graph, found, relation), indent=2))
         return
     shown = found if settings.restrictions else found[:_ROWS]
     click.echo("\n".join(_heading(record, graph)) + "\n")
-    click.echo("\n".join(layout(_COLUMNS, [_cells(row) for row in shown], terminal_width())))
+    columns: Sequence[Column] = _COLUMNS
+    cells = [_cells(row) for row in shown]
+    if relation:
+        columns, cells = _EDGE_COLUMNS, _edge_cells(graph, shown, relation)
+    click.echo("\n".join(layout(columns, cells, terminal_width())))
     if len(shown) < len(graph.functions):
         click.echo(f"{len(shown):,} of {len(graph.functions):,} functions: see --limit.")
 
@@ -110,18 +143,66 @@ def _cells(row: Row) -> Sequence[str]:
         share(row.self_share).text,
         figure(seconds(row.cumulative_seconds)),
         share(row.cumulative_share).text,
-        label(Function(short_path(row.function.file), row.function.line, row.function.name)),
+        _name(row.function),
     )
 
 
-def _data(record: CaptureRecord, graph: CallGraph, found: Sequence[Row]) -> dict[str, Any]:
+def _name(function: Function) -> str:
+    return label(Function(short_path(function.file), function.line, function.name))
+
+
+def _edges(graph: CallGraph, found: Sequence[Row], relation: str) -> list[list[Edge]]:
+    """Return the callers or callees of each row."""
+    if relation == "callers":
+        return [callers(graph, row.function) for row in found]
+    called = all_callees(graph)
+    return [called.get(row.function, []) for row in found]
+
+
+def _edge_cells(graph: CallGraph, shown: Sequence[Row], relation: str) -> list[Sequence[str]]:
+    arrow = "  <- " if relation == "callers" else "  -> "
+    cells: list[Sequence[str]] = []
+    for row, edges in zip(shown, _edges(graph, shown, relation), strict=True):
+        own = Sums(row.calls, row.primitive_calls, row.self_seconds, row.cumulative_seconds)
+        for prefix, function, sums in [
+            ("", row.function, own),
+            *((arrow, edge.function, edge.sums) for edge in edges),
+        ]:
+            cells.append(
+                (
+                    calls(sums.calls, sums.primitive_calls).text,
+                    figure(seconds(sums.self_seconds)),
+                    figure(seconds(sums.cumulative_seconds)),
+                    prefix + _name(function),
+                )
+            )
+    return cells
+
+
+def _data(
+    record: CaptureRecord, graph: CallGraph, found: Sequence[Row], relation: str | None
+) -> dict[str, Any]:
+    edges = _edges(graph, found, relation) if relation else [[] for _ in found]
     return {
         "capture": asdict(record),
         "total_seconds": graph.total_seconds,
         "total_calls": graph.total_calls,
         "is_sampled": _is_sampled(record, graph),
         "functions": [
-            {**asdict(row), **row.function._asdict(), "function": label(row.function)}
-            for row in found
+            {
+                **asdict(row),
+                **row.function._asdict(),
+                "function": label(row.function),
+                **({relation: [_edge_data(edge) for edge in of_row]} if relation else {}),
+            }
+            for row, of_row in zip(found, edges, strict=True)
         ],
+    }
+
+
+def _edge_data(edge: Edge) -> dict[str, Any]:
+    return {
+        **edge.function._asdict(),
+        **edge.sums._asdict(),
+        "function": label(edge.function),
     }

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from flaskprof.errors import BadProfile
+from flaskprof.formats.depth import DEEPER, bounded
 from flaskprof.formats.protobuf import (
     fields,
     message,
@@ -37,9 +37,6 @@ MAX_PLAIN_BYTES = 128 * 2**20
 MAX_NODES = 1_000_000
 MAX_STEPS = 2**24
 """Entries of all stacks together: each sample spells its whole stack out."""
-
-DEEPER = Function("~", 0, "<deeper calls>")
-"""Stands for the callees below a depth at which stacks would take more than `MAX_STEPS`."""
 
 # The numbers of the fields in profile.proto, by message.
 _SAMPLE_TYPE, _SAMPLE, _LOCATION, _FUNCTION, _STRING = 1, 2, 4, 5, 6
@@ -85,7 +82,7 @@ def write_pprof(
     the stacks would take more than `MAX_STEPS` entries, calls below a depth are summed up
     as calls of `DEEPER`.
     """
-    tree = _bounded(tree)
+    tree = bounded(tree, MAX_STEPS)
     strings = _Strings()
     of_samples = b"".join(
         message(
@@ -180,42 +177,6 @@ def _samples(tree: CallTree, labels: bytes) -> Iterator[bytes]:
         )
         size = len(body)
         yield b"%b%b%b" % (in_sample, small[size] if size < 256 else varint(size), body)
-
-
-def _bounded(tree: CallTree) -> CallTree:
-    """Return `tree`, its deepest calls summed up if its stacks are too long together."""
-    depth_of = array("q")
-    for above in tree.parent:
-        depth_of.append(depth_of[above] + 1 if above >= 0 else 1)
-    if sum(depth_of) <= MAX_STEPS:
-        return tree
-    deepest = _affordable_depth(depth_of)
-    builder = TreeBuilder()
-    deeper = len(tree.functions)
-    place: list[int] = []
-    for node, (above, depth) in enumerate(zip(tree.parent, depth_of, strict=True)):
-        caller = place[above] if above >= 0 else -1
-        if depth <= deepest:
-            place.append(builder.node(caller, tree.function[node]))
-        elif depth == deepest + 1:
-            place.append(builder.node(caller, deeper))
-        else:
-            place.append(caller)
-        builder.add(place[node], tree.calls[node], tree.self_ns[node])
-    return builder.tree((*tree.functions, DEEPER), is_sampled=tree.is_sampled)
-
-
-def _affordable_depth(depth_of: array[int]) -> int:
-    """Return down to which depth all stacks, and one more below each, can be spelt out."""
-    nodes_at = [0] * (max(depth_of) + 1)
-    for depth in depth_of:
-        nodes_at[depth] += 1
-    spent = 0
-    for depth, nodes in enumerate(nodes_at):
-        spent += depth * nodes
-        if spent + (depth + 1) * nodes > MAX_STEPS:
-            return max(depth - 1, 1)
-    return len(nodes_at)
 
 
 def read_pprof(data: bytes) -> CallTree:

@@ -9,7 +9,10 @@
 typedef struct {
     PyObject_HEAD
     Py_buffer memory;
-    Py_ssize_t count;
+    Py_ssize_t count;   /* of words */
+    Py_ssize_t buckets; /* where they begin in a histogram */
+    Py_ssize_t bounds_count;
+    int64_t *bounds;
 } Cells;
 
 /* Takes hold of writable memory that begins at a word; -1 with an exception if it does not. */
@@ -26,38 +29,9 @@ hold(PyObject *memory, Py_buffer *held)
     return 0;
 }
 
-static PyObject *
-cells_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
-{
-    static char *names[] = {"", NULL};
-    PyObject *memory;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O:Cells", names, &memory))
-        return NULL;
-    Cells *self = (Cells *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    if (hold(memory, &self->memory) < 0) {
-        self->memory.obj = NULL;
-        Py_DECREF(self);
-        return NULL;
-    }
-    self->count = self->memory.len / (Py_ssize_t)sizeof(int64_t);
-    return (PyObject *)self;
-}
-
-static void
-cells_dealloc(Cells *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    if (self->memory.obj != NULL)
-        PyBuffer_Release(&self->memory);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
 /* Only an int has no code of its own to run while it is read. */
 static int
-read_int(PyObject *object, long long *number)
+read_int(PyObject *object, int64_t *number)
 {
     if (!PyLong_CheckExact(object)) {
         PyErr_SetString(PyExc_TypeError, "places and numbers are ints");
@@ -67,45 +41,188 @@ read_int(PyObject *object, long long *number)
     return *number == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
-static PyObject *
-cells_add(Cells *self, PyObject *const *args, Py_ssize_t size)
+/* Reads the place of `size` words. */
+static int
+read_place(Cells *self, PyObject *object, Py_ssize_t size, Py_ssize_t *place)
 {
-    enum { MOST = 32 };
-    long long numbers[MOST];
-    if (size > MOST || size % 2 != 0) {
-        PyErr_SetString(PyExc_TypeError, "add() takes up to 16 pairs of place and number");
-        return NULL;
+    int64_t number;
+    if (read_int(object, &number) < 0)
+        return -1;
+    if (number < 0 || number > self->count - size) {
+        PyErr_SetString(PyExc_IndexError, "there is no such cell");
+        return -1;
     }
-    for (Py_ssize_t i = 0; i < size; i++) {
-        if (read_int(args[i], &numbers[i]) < 0)
-            return NULL;
-        if (i % 2 == 0 && (numbers[i] < 0 || numbers[i] >= self->count)) {
-            PyErr_SetString(PyExc_IndexError, "there is no such cell");
-            return NULL;
-        }
+    *place = (Py_ssize_t)number;
+    return 0;
+}
+
+/* Another process reads the word before or after, never amid. */
+static void
+add_to(Cells *self, Py_ssize_t place, int64_t number)
+{
+    volatile int64_t *word = (int64_t *)self->memory.buf + place;
+    *word = (int64_t)((uint64_t)*word + (uint64_t)number);
+}
+
+static int
+read_bounds(Cells *self, PyObject *bounds)
+{
+    PyObject *sequence = PySequence_Tuple(bounds);
+    if (sequence == NULL)
+        return -1;
+    self->bounds_count = PyTuple_GET_SIZE(sequence);
+    self->bounds = PyMem_New(int64_t, self->bounds_count);
+    int result = 0;
+    if (self->bounds == NULL) {
+        PyErr_NoMemory();
+        result = -1;
     }
-    /* Each word is stored at once: another process reads it before or after, never amid. */
-    volatile int64_t *words = self->memory.buf;
-    for (Py_ssize_t i = 0; i < size; i += 2)
-        words[numbers[i]] = (int64_t)((uint64_t)words[numbers[i]] + (uint64_t)numbers[i + 1]);
-    Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; result == 0 && i < self->bounds_count; i++)
+        result = read_int(PyTuple_GET_ITEM(sequence, i), &self->bounds[i]);
+    Py_DECREF(sequence);
+    return result;
 }
 
 static PyObject *
-cells_move_to(Cells *self, PyObject *memory)
+cells_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    Py_buffer held;
-    if (hold(memory, &held) < 0)
+    static char *names[] = {"", "", "", NULL};
+    PyObject *memory, *bounds;
+    Py_ssize_t buckets;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOn:Cells", names, &memory, &bounds,
+                                     &buckets))
         return NULL;
-    if (held.len != self->memory.len) {
-        PyErr_SetString(PyExc_ValueError, "memory of another size");
-        PyBuffer_Release(&held);
+    Cells *self = (Cells *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->buckets = buckets;
+    if (hold(memory, &self->memory) < 0) {
+        self->memory.obj = NULL;
+        Py_DECREF(self);
         return NULL;
     }
-    memcpy(held.buf, self->memory.buf, (size_t)held.len);
+    self->count = self->memory.len / (Py_ssize_t)sizeof(int64_t);
+    if (read_bounds(self, bounds) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void
+cells_dealloc(Cells *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (self->memory.obj != NULL)
+        PyBuffer_Release(&self->memory);
+    PyMem_Free(self->bounds);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+cells_add(Cells *self, PyObject *const *args, Py_ssize_t size)
+{
+    enum { MOST = 16 };
+    Py_ssize_t places[MOST];
+    int64_t numbers[MOST];
+    if (size > 2 * MOST || size % 2 != 0) {
+        PyErr_SetString(PyExc_TypeError, "add() takes up to 16 pairs of place and number");
+        return NULL;
+    }
+    /* All are right, or none is added. */
+    for (Py_ssize_t i = 0; i < size / 2; i++)
+        if (read_place(self, args[2 * i], 1, &places[i]) < 0
+            || read_int(args[2 * i + 1], &numbers[i]) < 0)
+            return NULL;
+    for (Py_ssize_t i = 0; i < size / 2; i++)
+        add_to(self, places[i], numbers[i]);
+    Py_RETURN_NONE;
+}
+
+static Py_ssize_t
+bucket_of(Cells *self, int64_t value)
+{
+    Py_ssize_t low = 0, high = self->bounds_count;
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        if (self->bounds[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static PyObject *
+cells_observe(Cells *self, PyObject *const *args, Py_ssize_t size)
+{
+    enum { MOST = 16 };
+    Py_ssize_t place, width = self->buckets + self->bounds_count + 1;
+    int64_t numbers[MOST];
+    if (size < 2 || size > MOST || 2 * size - 3 > self->buckets) {
+        PyErr_SetString(PyExc_TypeError, "observe() takes a place, a value and what fits");
+        return NULL;
+    }
+    if (read_place(self, args[0], width, &place) < 0)
+        return NULL;
+    for (Py_ssize_t i = 1; i < size; i++)
+        if ((i == 1 || args[i] != Py_None) && read_int(args[i], &numbers[i]) < 0)
+            return NULL;
+    add_to(self, place + self->buckets + bucket_of(self, numbers[1]), 1);
+    add_to(self, place, numbers[1]);
+    for (Py_ssize_t i = 2; i < size; i++)
+        if (args[i] != Py_None) {
+            add_to(self, place + 2 * i - 3, 1);
+            add_to(self, place + 2 * i - 2, numbers[i]);
+        }
+    Py_RETURN_NONE;
+}
+
+/* Copies the words to `memory`: all of them, or those at the places `kept`. */
+static int
+copy_words(Cells *self, int64_t *to, PyObject *kept)
+{
+    const int64_t *from = self->memory.buf;
+    if (kept == NULL) {
+        for (Py_ssize_t i = 0; i < self->count; i++)
+            ((volatile int64_t *)to)[i] = from[i];
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kept); i++) {
+        Py_ssize_t place;
+        if (read_place(self, PyTuple_GET_ITEM(kept, i), 1, &place) < 0)
+            return -1;
+        to[place] = from[place];
+    }
+    return 0;
+}
+
+static PyObject *
+cells_move_to(Cells *self, PyObject *args)
+{
+    PyObject *memory, *wanted = Py_None, *kept = NULL;
+    Py_buffer held;
+    if (!PyArg_ParseTuple(args, "O|O:move_to", &memory, &wanted))
+        return NULL;
+    if (wanted != Py_None && (kept = PySequence_Tuple(wanted)) == NULL)
+        return NULL;
+    if (hold(memory, &held) < 0) {
+        Py_XDECREF(kept);
+        return NULL;
+    }
+    if (held.len != self->memory.len)
+        PyErr_SetString(PyExc_ValueError, "memory of another size");
+    /* No other thread runs until the words are counted in the other memory. */
+    if (held.len != self->memory.len || copy_words(self, held.buf, kept) < 0) {
+        PyBuffer_Release(&held);
+        Py_XDECREF(kept);
+        return NULL;
+    }
     Py_buffer left = self->memory;
     self->memory = held;
     PyBuffer_Release(&left);
+    Py_XDECREF(kept);
     Py_RETURN_NONE;
 }
 
@@ -119,7 +236,8 @@ cells_forget_lock(Cells *self, PyObject *ignored)
 static PyMethodDef cells_methods[] = {
     {"add", (PyCFunction)(void (*)(void))cells_add, METH_FASTCALL, NULL},
     {"forget_lock", (PyCFunction)cells_forget_lock, METH_NOARGS, NULL},
-    {"move_to", (PyCFunction)cells_move_to, METH_O, NULL},
+    {"move_to", (PyCFunction)cells_move_to, METH_VARARGS, NULL},
+    {"observe", (PyCFunction)(void (*)(void))cells_observe, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -156,11 +274,11 @@ static PyObject *
 content_length(PyObject *module, PyObject *headers)
 {
     (void)module;
-    if (!PyList_CheckExact(headers))
+    if (!PyList_Check(headers))
         Py_RETURN_NONE;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
         PyObject *header = PyList_GET_ITEM(headers, i);
-        if (!PyTuple_CheckExact(header) || PyTuple_GET_SIZE(header) != 2
+        if (!PyTuple_Check(header) || PyTuple_GET_SIZE(header) != 2
             || !is_content_length(PyTuple_GET_ITEM(header, 0)))
             continue;
         PyObject *value = PyTuple_GET_ITEM(header, 1);

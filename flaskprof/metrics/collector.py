@@ -20,8 +20,8 @@ __all__ = ["DirectoryCollector"]
 class DirectoryCollector(Collector):
     """Reads a metrics directory at each scrape.
 
-    `own` returns the cells of this process where it has any; they are served alone
-    where there is no directory. `before` is called first. `usage` returns bytes and files of
+    `own` are the cells of this process where it has any; they are served alone where
+    there is no directory. `before` is called first. `usage` returns bytes and files of
     the data directory. With `folds`, what dead processes left is folded in the
     background once it has been seen.
     """
@@ -31,7 +31,7 @@ class DirectoryCollector(Collector):
         directory: Path | None,
         *,
         role: str,
-        own: Callable[[], WorkerFile] | None = None,
+        own: WorkerFile | None = None,
         before: Callable[[], None] | None = None,
         usage: Callable[[], tuple[int, int]] | None = None,
         folds: bool = False,
@@ -49,20 +49,24 @@ class DirectoryCollector(Collector):
         """How many processes were alive at the last scrape."""
         return self._alive
 
+    def keep_apart(self) -> None:
+        """Serve the cells of this process alone from now on."""
+        self._directory = None
+
     def collect(self) -> Iterator[Family]:
         """Yield every family of the table; raises OSError where nothing can be read."""
         if self._before is not None:
             self._before()
-        own = self._own() if self._own is not None else None
-        reading = self._read(own)
+        reading = self._read()
         self._alive = reading.alive
         if reading.dead and self._folds and self._directory is not None:
             _fold_in_background(self._directory)
-        is_in_memory = own is not None and not own.is_placed
+        is_in_memory = self._own is not None and not self._own.is_placed
         usage = self.usage() if self.usage is not None else None
         yield from families(reading, Surroundings(self.role, is_in_memory, usage))
 
-    def _read(self, own: WorkerFile | None) -> Reading:
+    def _read(self) -> Reading:
+        own = self._own
         unplaced = () if own is None or own.is_placed else (own,)
         if self._directory is None:
             return read(None, unplaced)

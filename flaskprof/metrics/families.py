@@ -68,14 +68,14 @@ def families(reading: Reading, surroundings: Surroundings) -> Iterator[Family]:
         yield family
 
 
-# The cells of a label set that a family is made of: the count first, then the sum.
+# Where the cells of a label set are: of the count, and of the sum where there is one.
 _CELLS = {
     table.CPU: (Cell.CPU_COUNT, Cell.CPU),
     table.QUEUED: (Cell.QUEUED_COUNT, Cell.QUEUED),
-    table.LENGTH: (Cell.LENGTH_UNKNOWN, Cell.LENGTH),
+    table.LENGTH: (Cell.LENGTH_COUNT, Cell.LENGTH),
     table.FIRST_BYTE: (Cell.FIRST_BYTE_COUNT, Cell.FIRST_BYTE),
     table.SENT: (Cell.SENT_COUNT, Cell.SENT),
-    table.DISCONNECTS: (Cell.SENT_COUNT, Cell.DISCONNECTS),
+    table.DISCONNECTS: (Cell.DISCONNECTS,),
 }
 
 
@@ -98,8 +98,6 @@ def _by_route(rows: Iterable[Row]) -> list[tuple[Labels, list[int]]]:
         key = (method, route, *extra)
         known = sums.get(key)
         cells = row.cells[:FIXED_CELLS]
-        # From here on it is the number of those whose length is known.
-        cells[Cell.LENGTH_UNKNOWN] = sum(row.cells[FIXED_CELLS:]) - cells[Cell.LENGTH_UNKNOWN]
         sums[key] = cells if known is None else list(map(add, known, cells))
     return [(_named(table.CPU.labels, key), cells) for key, cells in sums.items()]
 
@@ -127,16 +125,13 @@ def _add_durations(family: Family, totals: Totals) -> None:
 def _add_cells(
     family: Family, metric: table.Metric, routes: Sequence[tuple[Labels, list[int]]]
 ) -> None:
-    count_cell, sum_cell = _CELLS[metric]
+    cells = _CELLS[metric]
+    is_measured = Cell.SENT_COUNT if metric is table.DISCONNECTS else cells[0]
     for labels, values in routes:
-        if values[count_cell]:
-            numbers = {
-                metric.name + "_count": values[count_cell],
-                metric.name + "_sum": values[sum_cell] / metric.scale,
-                metric.name + "_total": values[sum_cell],
-            }
-            for name in metric.samples:
-                family.add_sample(name, labels, numbers[name])
+        if values[is_measured]:
+            for name, cell in zip(metric.samples, cells, strict=True):
+                scale = 1 if cell == is_measured else metric.scale
+                family.add_sample(name, labels, values[cell] / scale)
 
 
 def _add_info(family: Family, rows: Iterable[tuple[tuple[str, ...], int]], role: str) -> None:

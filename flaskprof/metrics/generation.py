@@ -27,7 +27,8 @@ def begin_generation(archive: Archive, found: Survey, now_ns: int) -> Archive:
     totals = Totals(bounds)
     if bounds in found.groups:
         totals.subtract(found.groups[bounds].exposed)
-    is_first = not known and not archive.is_damaged
+    # Without an archive too, files of other buckets may have been served before.
+    is_first = not known and not archive.is_damaged and not found.is_mixed()
     return Archive(
         totals=totals,
         generation=archive.generation + (not is_first),

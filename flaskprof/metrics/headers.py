@@ -16,7 +16,7 @@ _LONGEST_NS = 600 * 10**9
 # Seconds since 1970 have ten digits until the year 2286, other units three more each.
 _UNITS_NS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 
-_LONGEST_NUMBER = 30
+_LONGEST_NUMBER = 15
 
 
 def queued_ns(environ: Mapping[str, Any], now_ns: int) -> int | None:
@@ -40,7 +40,7 @@ def _since(text: str, now_ns: int) -> int | None:
     whole, _, fraction = text.partition(".")
     if not (text.isascii() and whole.isdecimal() and (fraction or "0").isdecimal()):
         return None
-    if len(whole) > _LONGEST_NUMBER or len(fraction) > _LONGEST_NUMBER:
+    if len(whole) > 2 * _LONGEST_NUMBER or len(fraction) > 2 * _LONGEST_NUMBER:
         return None
     number = int(whole)
     for below, unit_ns in _UNITS_NS:
@@ -50,13 +50,10 @@ def _since(text: str, now_ns: int) -> int | None:
 
 
 def python_content_length(headers: list[tuple[str, str]], /) -> int | None:
-    """Return the Content-Length among response headers; None if there is none to use.
-
-    It is of at most fifteen digits.
-    """
+    """Return the Content-Length among response headers; None if there is none to use."""
     for name, value in headers:
         if len(name) == 14 and name.lower() == "content-length":
-            is_number = value.isascii() and value.isdecimal() and len(value) <= 15
+            is_number = value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER
             return int(value) if is_number else None
     return None
 

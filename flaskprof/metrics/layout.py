@@ -76,7 +76,7 @@ class Cell:
     CPU = 2
     QUEUED_COUNT = 3
     QUEUED = 4
-    LENGTH_UNKNOWN = 5  # responses of unknown length, of which there are fewer than others
+    LENGTH_COUNT = 5
     LENGTH = 6
     FIRST_BYTE_COUNT = 7
     FIRST_BYTE = 8

@@ -69,6 +69,10 @@ class Survey:
         read = {bounds: group.newest_ns for bounds, group in self.groups.items() if group.files}
         return max(read, key=lambda bounds: read[bounds], default=())
 
+    def is_mixed(self) -> bool:
+        """Whether there are files of several buckets."""
+        return sum(group.files > 0 for group in self.groups.values()) > 1
+
 
 def survey(
     directory: Path | None, archive: Archive, unplaced: Sequence[WorkerFile] = ()

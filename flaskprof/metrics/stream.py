@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
+
+from flaskprof.metrics.layout import Cell
 
 __all__ = ["Stream", "followed"]
 
@@ -36,14 +38,18 @@ class Stream:
         """Note that the application has no more: it ended, or failed."""
         self._is_over = True
 
-    def seen(self, length: int | None) -> tuple[int | None, int, bool]:
-        """Return nanoseconds to the first byte, bytes sent, and whether the client left.
-
-        `length` is what the body was said to have: servers need not ask for a part behind
-        the last byte.
-        """
+    def count(self, add: Callable[..., None], place: int, length: int | None) -> None:
+        """Add to the cells of a label set; `length` is what the body was said to have."""
+        # Servers need not ask for a part behind the last.
         is_whole = self._is_over or (length is not None and self._sent_bytes >= length)
-        return self._first_byte_ns, self._sent_bytes, not is_whole
+        add(
+            *(place + Cell.SENT_COUNT, 1),
+            *(place + Cell.SENT, self._sent_bytes),
+            *(place + Cell.DISCONNECTS, int(not is_whole)),
+        )
+        if self._first_byte_ns is not None:
+            first_byte = place + Cell.FIRST_BYTE
+            add(place + Cell.FIRST_BYTE_COUNT, 1, first_byte, self._first_byte_ns)
 
 
 def followed(body: Iterable[bytes], stream: Stream) -> Iterable[bytes]:

@@ -113,9 +113,8 @@ CPU = Metric(
     Kind.summary,
     (_METHOD, _ROUTE),
     "Processor time of the thread that answered, from the call to the end of the response.",
-    "Measured of one request in 64, at random; only these are counted here, so that sum over "
-    "count is what a request takes. Left out are those whose response ended in another thread, "
-    "and all where greenlets share a thread.",
+    "Requests whose response ended in another thread are left out of sum and count, and so "
+    "is everything where greenlets share a thread.",
     measure="cpu",
     is_extended=True,
 )
@@ -199,8 +198,8 @@ OWN_SECONDS = Metric(
     Kind.counter,
     ("part",),
     "Time spent inside flaskprof itself.",
-    "The part requests is on the path of requests, of which one in 64 is timed, at random, and "
-    "counted 64 times; captures is the conversion and writing of captures, in the background.",
+    "The part requests is on the path of requests, of which one in 64 is timed and counted 64 "
+    "times; captures is the conversion and writing of captures, in the background.",
     measure="own",
 )
 INFO = Metric(

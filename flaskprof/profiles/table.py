@@ -12,7 +12,7 @@ from flaskprof.errors import ConfigError
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label
 
-__all__ = ["Edge", "Row", "callees", "callers", "rows"]
+__all__ = ["Edge", "Row", "all_callees", "callees", "callers", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,15 @@ def callees(graph: CallGraph, function: Function) -> list[Edge]:
             if function in stats.callers
         ]
     )
+
+
+def all_callees(graph: CallGraph) -> dict[Function, list[Edge]]:
+    """Return what each function called, as `callees` does, of all that called any."""
+    found: dict[Function, list[Edge]] = {}
+    for callee, stats in graph.functions.items():
+        for caller, sums in stats.callers.items():
+            found.setdefault(caller, []).append(Edge(callee, sums))
+    return {caller: _by_time(edges) for caller, edges in found.items()}
 
 
 def _by_time(edges: list[Edge]) -> list[Edge]:

@@ -15,19 +15,24 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flaskprof.errors import CaptureNotFound, StoreError
+from flaskprof.ids import time_of
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CapturePage, CaptureQuery, layout
 from flaskprof.store.index import CaptureIndex
+from flaskprof.store.retention import Bounds, Candidate, surplus
 from flaskprof.store.usage import Usage
 
 __all__ = ["DirectoryStore"]
 
 # What captures hold is for their owner's eyes, whatever the umask.
 _PRIVATE = 0o700
+
+_LONG_OVER = timedelta(days=2)
 
 _ADVICE = {
     errno.EACCES: "give this user access to it, or set FLASKPROF_DIR to another directory",
@@ -101,6 +106,59 @@ class DirectoryStore:
         with self._errors_told("read"):
             return self._usage.total()
 
+    def usage(self) -> tuple[int, int]:
+        """Return bytes and number of the captures' files; what `bytes_used` says holds."""
+        with self._errors_told("read"):
+            return self._usage.counts()
+
+    def prune(self, bounds: Bounds, *, now: float) -> int:
+        """Delete the captures beyond `bounds`, and return how many; `now` is Unix seconds.
+
+        What processes that died left half written is deleted too. Raises `StoreError`
+        where the directory cannot be read or written. Takes as long as the directory is
+        large: not for a request.
+        """
+        sizes: dict[str, int] = {}
+        with self._errors_told("read"):
+            for day in layout.days(self._captures):
+                with suppress(FileNotFoundError):  # deleted since it was listed
+                    files = layout.DayFiles.scan(day)
+                    layout.sweep(day, files, int(now * 10**9))
+                    sizes |= files.sizes(day)
+            total = sum(sizes.values())
+            oldest = _started(min(sizes)) if sizes else now
+            if bounds.hold(bytes=total, count=len(sizes), oldest=oldest, now=now):
+                return 0
+            known = self._index.durations()
+        candidates = []
+        for capture_id, size in sizes.items():
+            route, seconds = known.get(capture_id, (None, 0.0))
+            started = _started(capture_id)
+            candidates.append(Candidate(capture_id, route, started, seconds, size))
+        goes = surplus(candidates, bounds, now=now)
+        with self._errors_told("written"):
+            for capture_id in goes:
+                self._delete(capture_id)
+            self._remove_empty_days(now)
+        self._usage.add(-sum(sizes[capture_id] for capture_id in goes))
+        return len(goes)
+
+    def _delete(self, capture_id: str) -> None:
+        # The metadata first: from then on the capture does not exist, and what a crash
+        # leaves of it is swept as what a crash leaves of one that is written.
+        for suffix in sorted(layout.SUFFIXES, key=layout.COMMIT_SUFFIX.__ne__):
+            path = layout.capture_path(self._captures, capture_id, suffix)
+            path.unlink(missing_ok=True)
+
+    def _remove_empty_days(self, now: float) -> None:
+        # Nobody saves into a day that is over for so long.
+        last = datetime.fromtimestamp(now, UTC) - _LONG_OVER
+        for day in layout.days(self._captures):
+            if day.name < last.strftime("%Y/%m/%d"):
+                with suppress(OSError):  # not empty
+                    for path in (day.path, *day.path.parents[:2]):
+                        path.rmdir()
+
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of captures, newest first."""
         with self._errors_told("read"):
@@ -139,12 +197,7 @@ class DirectoryStore:
         return CaptureNotFound(f"there is no capture {capture_id} in {self.path}")
 
     def _make_directories(self, day: Path) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=_PRIVATE, exist_ok=True)
-        if not any(self.path.iterdir()):
-            # Ours alone: in a directory that holds other things this would hide them
-            # from version control.
-            layout.write_whole(self.path / ".gitignore", b"*\n", sync=False)
+        layout.make_data_directory(self.path)
         self._captures.mkdir(mode=_PRIVATE, exist_ok=True)
         day.mkdir(parents=True, exist_ok=True)
 
@@ -161,3 +214,7 @@ class DirectoryStore:
             raise StoreError(
                 f"the data directory {self.path} cannot be {done}: {error.strerror}; {advice}"
             ) from error
+
+
+def _started(capture_id: str) -> float:
+    return time_of(capture_id).timestamp()

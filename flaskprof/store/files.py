@@ -1,6 +1,7 @@
-"""Given ``.prof`` files, shown as if they were captures.
+"""Given profiles in files, shown as if they were captures.
 
-Any file that cProfile, pstats or another profiler left can be looked at this way::
+Any file that cProfile, pstats or another profiler left can be looked at this way, in every
+format that can be read (`flaskprof.formats`)::
 
     store = FileStore([Path("before.prof"), Path("profiles")])
 """
@@ -16,8 +17,12 @@ from itertools import islice
 from pathlib import Path
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
+from flaskprof.formats import FORMATS, format_of, read_file
 from flaskprof.ids import new_capture_id
-from flaskprof.profiles.marshal_reader import MAX_BYTES, read_profile
+from flaskprof.profiles.estimate import ESTIMATED
+from flaskprof.profiles.marshal_reader import MAX_BYTES
+from flaskprof.profiles.model import CallTree
+from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CapturePage, CaptureQuery
 
@@ -27,6 +32,12 @@ TRIGGER = "file"
 """The trigger of every record: nobody asked for these, they were there."""
 
 _MAX_FILES = 10_000
+_ESTIMATED_NOTE = (
+    "The stacks in this file were not recorded but estimated from sums: calls and times are "
+    "near the truth, not exact."
+)
+_SUFFIXES = (".prof", ".pb.gz")
+"""What captures have beside their metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +56,13 @@ class _Summary:
     seconds: float
     exactness: str
     notes: tuple[str, ...]
+    has_stacks: bool = False
 
 
 class FileStore:
     """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
+
+    The end of a file's name tells its format; what tells none is read as ``.prof``.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
     are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
@@ -98,12 +112,22 @@ class FileStore:
         return self._describe(file)
 
     def read(self, capture_id: str, suffix: str) -> bytes:
-        """Return the bytes of one file; its only suffixes are `.prof` and `.json`."""
+        """Return one file as `.prof`, `.json` or, if it has whole stacks, as `.pb.gz`.
+
+        It is read and written anew where that is not its own format.
+        """
         file = self._file(capture_id)
-        if suffix == ".prof":
-            return _read(file.path)
         if suffix == ".json":
             return self.record(capture_id).to_json().encode()
+        wanted = next((row for row in FORMATS.values() if row.suffix == suffix), None)
+        if wanted is not None and suffix in _SUFFIXES:
+            content = _read(file.path)
+            own = format_of(file.path.name) or FORMATS["prof"]
+            if wanted is own or (own.read is None and wanted is FORMATS["prof"]):
+                return content
+            profile = read_file(file.path.name, content)
+            if isinstance(profile, CallTree) or not wanted.has_stacks:
+                return wanted.write(profile, self.record(capture_id))
         raise CaptureNotFound(f"{file.path} has no {suffix[:20]!r} beside it")
 
     def _file(self, capture_id: str) -> _File:
@@ -122,6 +146,7 @@ class FileStore:
             exactness=summary.exactness,
             title=file.title,
             notes=summary.notes,
+            has_stacks=summary.has_stacks,
         )
 
     def _summary(self, file: _File) -> _Summary:
@@ -134,18 +159,23 @@ class FileStore:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        seconds, exactness = 0.0, "exact"
-        notes: tuple[str, ...] = ()
-        try:
-            graph = read_profile(_read(file.path))
-            seconds = graph.total_seconds
-            exactness = "sampled" if graph.is_sampled else "exact"
-        except FlaskprofError as error:
-            notes = (f"This file cannot be shown: {error}",)
-        summary = _Summary(status.st_mtime_ns, status.st_size, seconds, exactness, notes)
+        summary = _Summary(status.st_mtime_ns, status.st_size, *_described(file.path))
         with self._lock:
             self._summaries[file.id] = summary
         return summary
+
+
+def _described(path: Path) -> tuple[float, str, tuple[str, ...], bool]:
+    """Return seconds, exactness, notes, and whether there are stacks; never fails."""
+    try:
+        profile = read_file(path.name, _read(path))
+    except FlaskprofError as error:
+        return 0.0, "exact", (f"This file cannot be shown: {error}",), False
+    exactness = "sampled" if profile.is_sampled else "exact"
+    has_stacks = isinstance(profile, CallTree)
+    graph = call_graph(profile)
+    notes = (_ESTIMATED_NOTE,) if ESTIMATED in graph.functions else ()
+    return graph.total_seconds, exactness, notes, has_stacks
 
 
 def _is_wanted(query: CaptureQuery) -> bool:
@@ -171,7 +201,7 @@ def _profiles_below(folder: Path) -> list[Path]:
 
 def _check(path: Path) -> None:
     try:
-        read_profile(_read(path))
+        read_file(path.name, _read(path))
     except BadProfile as error:
         raise BadProfile(f"{path}: {error}") from error
 

@@ -14,9 +14,10 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from flaskprof.errors import StoreError
 from flaskprof.log import once
@@ -25,8 +26,10 @@ from flaskprof.store import CapturePage, CaptureQuery, layout
 
 __all__ = ["CaptureIndex"]
 
+Selected = TypeVar("Selected")
+
 # The layout is part of the name: two versions of flaskprof do not undo each other's work.
-_NAME = "index-v1.sqlite"
+_NAME = "index-v2.sqlite"
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS days (
@@ -38,6 +41,7 @@ CREATE TABLE IF NOT EXISTS captures (
     route TEXT NOT NULL,
     method TEXT NOT NULL,
     "trigger" TEXT NOT NULL,
+    duration_seconds REAL NOT NULL,
     record TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_route ON captures (route, id, method, "trigger");
@@ -59,7 +63,7 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON captures BEGIN
     WHERE (route, method, "trigger") = (old.route, old.method, old."trigger");
     DELETE FROM totals WHERE captures = 0;
 END;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
 _FILTERS = ("route", "method", "trigger")
@@ -73,9 +77,6 @@ _BATCH = 500
 _GRAIN_NS = 2 * 10**9
 # The mtime of a day that has to be looked into next time, whatever its directory says.
 _UNSETTLED = -1
-
-# Nobody takes an hour to write a capture: what is older was left by a process that died.
-_ABANDONED_NS = 3600 * 10**9
 
 # The largest number that SQLite knows.
 _MAX = 2**63 - 1
@@ -101,9 +102,19 @@ class CaptureIndex:
         """
         if not self._captures.is_dir():
             return CapturePage(records=(), matching=0)
+        return self._read(lambda connection: _select(connection, query))
+
+    def durations(self) -> dict[str, tuple[str, float]]:
+        """Bring the index up to date and return route and duration of each capture by ID.
+
+        Raises OSError where the captures cannot be read.
+        """
+        return self._read(_durations) if self._captures.is_dir() else {}
+
+    def _read(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
         if self._memory is None:
             try:
-                return self._page_from_file(query)
+                return self._read_file(select)
             except sqlite3.Error as error:
                 once(
                     "index-in-memory",
@@ -114,19 +125,19 @@ class CaptureIndex:
         if self._memory is None or self._memory.pid != os.getpid():
             self._memory = _Memory()
         with self._memory.lock:
-            return _page(self._memory.connection, self._captures, query)
+            return _fresh(self._memory.connection, self._captures, select)
 
-    def _page_from_file(self, query: CaptureQuery) -> CapturePage:
+    def _read_file(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
         try:
             with closing(_connect(self._file)) as connection:
-                return _page(connection, self._captures, query)
+                return _fresh(connection, self._captures, select)
         except sqlite3.OperationalError:
             raise  # not the file's content: it is locked, read-only, on a full disk
         except (sqlite3.DatabaseError, StoreError):
             layout.remove(self._file)
             layout.remove(self._file.with_name(_NAME + "-journal"))
         with closing(_connect(self._file)) as connection:
-            return _page(connection, self._captures, query)
+            return _fresh(connection, self._captures, select)
 
 
 class _Memory:
@@ -156,10 +167,19 @@ def _connect(file: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def _page(connection: sqlite3.Connection, captures: Path, query: CaptureQuery) -> CapturePage:
+def _fresh(
+    connection: sqlite3.Connection,
+    captures: Path,
+    select: Callable[[sqlite3.Connection], Selected],
+) -> Selected:
     _refresh(connection, captures)
     with _transaction(connection, "DEFERRED"):
-        return _select(connection, query)
+        return select(connection)
+
+
+def _durations(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
+    rows = connection.execute("SELECT id, route, duration_seconds FROM captures")
+    return {capture_id: (route, seconds) for capture_id, route, seconds in rows}
 
 
 def _select(connection: sqlite3.Connection, query: CaptureQuery) -> CapturePage:
@@ -229,14 +249,14 @@ def _refresh_day(connection: sqlite3.Connection, day: layout.Day) -> None:
         files = layout.DayFiles.scan(day)
     except FileNotFoundError:
         return  # deleted meanwhile: the next list finds it gone
-    being_written = _sweep(day, files, now_ns)
+    being_written = layout.sweep(day, files, now_ns)
     added = sorted(files.ids - known)
     for start in range(0, len(added), _BATCH):
         rows = list(_rows(day, added[start : start + _BATCH]))
         with _transaction(connection, "IMMEDIATE"):
             _mark(connection, day, _UNSETTLED)
             connection.executemany(
-                "INSERT OR IGNORE INTO captures VALUES (?, ?, ?, ?, ?)", rows
+                "INSERT OR IGNORE INTO captures VALUES (?, ?, ?, ?, ?, ?)", rows
             )
     is_settled = now_ns - day.mtime_ns > _GRAIN_NS and not being_written
     gone = known - files.ids
@@ -252,7 +272,7 @@ def _mark(connection: sqlite3.Connection, day: layout.Day, mtime_ns: int) -> Non
     connection.execute("INSERT OR REPLACE INTO days VALUES (?, ?)", (day.name, mtime_ns))
 
 
-def _rows(day: layout.Day, ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+def _rows(day: layout.Day, ids: Iterable[str]) -> Iterator[tuple[str | float, ...]]:
     """Yield what is stored of each capture; what cannot be read is passed over."""
     for capture_id in ids:
         path = day.path / (capture_id + layout.COMMIT_SUFFIX)
@@ -264,20 +284,7 @@ def _rows(day: layout.Day, ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
             once("unreadable-record", "captures that cannot be read are left out: %s", error)
             continue
         filters = [_encodable(getattr(record, name)) for name in _FILTERS]
-        yield (capture_id, *filters, record.to_json())
-
-
-def _sweep(day: layout.Day, files: layout.DayFiles, now_ns: int) -> bool:
-    """Delete the strays of processes that died; whether there are younger ones."""
-    has_young = False
-    for name in files.strays:
-        path = day.path / name
-        with suppress(OSError):  # deleted or completed meanwhile, or not ours to delete
-            if now_ns - path.stat().st_mtime_ns > _ABANDONED_NS:
-                path.unlink()
-            else:
-                has_young = True
-    return has_young
+        yield (capture_id, *filters, record.duration_seconds, record.to_json())
 
 
 def _encodable(text: str) -> str:

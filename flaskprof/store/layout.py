@@ -29,7 +29,9 @@ __all__ = [
     "find",
     "id_range",
     "load_record",
+    "make_data_directory",
     "remove",
+    "sweep",
     "write_whole",
 ]
 
@@ -40,6 +42,9 @@ SUFFIXES = frozenset({".prof", ".pb.gz", COMMIT_SUFFIX})
 _MAX_RECORD_BYTES = 1_000_000
 
 _DAY_SECONDS = 24 * 3600
+
+# Nobody takes an hour to write a capture: what is older was left by a process that died.
+_ABANDONED_NS = 3600 * 10**9
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp\Z")
 _YEAR = re.compile(r"[0-9]{4}\Z")
@@ -89,6 +94,31 @@ class DayFiles:
                         parts.append(name)
         orphans = [name for name in parts if name.partition(".")[0] not in ids]
         return cls(frozenset(ids), (*temporaries, *orphans))
+
+    def sizes(self, day: Day) -> dict[str, int]:
+        """Return the bytes of each complete capture of `day`, all its files together."""
+        sizes: dict[str, int] = {}
+        for capture_id in self.ids:
+            size = 0
+            for suffix in SUFFIXES:
+                with suppress(FileNotFoundError):  # it has no such file, or is gone
+                    path = day.path / (capture_id + suffix)
+                    size += path.stat(follow_symlinks=False).st_size
+            sizes[capture_id] = size
+        return sizes
+
+
+def sweep(day: Day, files: DayFiles, now_ns: int) -> bool:
+    """Delete the strays of processes that died; whether there are younger ones."""
+    has_young = False
+    for name in files.strays:
+        path = day.path / name
+        with suppress(OSError):  # deleted or completed meanwhile, or not ours to delete
+            if now_ns - path.stat().st_mtime_ns > _ABANDONED_NS:
+                path.unlink()
+            else:
+                has_young = True
+    return has_young
 
 
 def capture_path(captures: Path, capture_id: str, suffix: str) -> Path:
@@ -159,6 +189,17 @@ def load_record(path: Path) -> CaptureRecord:
     if record.id != path.name.removesuffix(COMMIT_SUFFIX):
         raise StoreError(f"{path}: the metadata of another capture ({record.id[:40]!r})")
     return record
+
+
+def make_data_directory(path: Path) -> None:
+    """Make the data directory, if it is not there, for the eyes of its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask: what captures hold is not for others.
+    path.mkdir(mode=0o700, exist_ok=True)
+    if not any(path.iterdir()):
+        # Ours alone: in a directory that holds other things this would hide them from
+        # version control.
+        write_whole(path / ".gitignore", b"*\n", sync=False)
 
 
 def write_whole(path: Path, data: bytes, *, sync: bool) -> None:

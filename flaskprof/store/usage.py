@@ -30,6 +30,7 @@ class Usage:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._bytes = 0
+        self._files = 0
         self._counted_directory: tuple[int, int] | None = None
         self._count_again = float("-inf")
 
@@ -40,16 +41,20 @@ class Usage:
 
     def total(self) -> int:
         """Return the bytes used; raises OSError where the directory cannot be read."""
+        return self.counts()[0]
+
+    def counts(self) -> tuple[int, int]:
+        """Return the bytes used and, as of the last count, the number of files."""
         with self._lock:
             begin = self._monotonic()
             directory = _identity(self._captures)
             if begin >= self._count_again or directory != self._counted_directory:
-                self._bytes = _count(self._captures)
+                self._bytes, self._files = _count(self._captures)
                 self._counted_directory = directory
                 end = self._monotonic()
                 rest = max(_RECOUNT_SECONDS, (end - begin) * _REST_PER_COUNT)
                 self._count_again = end + rest
-            return self._bytes
+            return self._bytes, self._files
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -60,16 +65,17 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _count(captures: Path) -> int:
-    total = 0
+def _count(captures: Path) -> tuple[int, int]:
+    total = files = 0
     for day in layout.days(captures):
         try:
             with os.scandir(day.path) as entries:
                 for entry in entries:
                     try:
                         total += entry.stat(follow_symlinks=False).st_size
+                        files += 1
                     except FileNotFoundError:
                         continue  # deleted since it was listed
         except FileNotFoundError:
             continue
-    return total
+    return total, files

@@ -1,4 +1,3 @@
-import gc
 import sys
 
 import pytest
@@ -23,15 +22,3 @@ def _nothing_left_behind():
     yield
     assert sys.getprofile() is None
     assert tools() == before
-
-
-@pytest.fixture(autouse=True)
-def no_collection_of_itself():
-    """Collect garbage only where a test asks for it.
-
-    Hypothesis has a callback for it in Python, whose calls would be counted wherever a
-    collection happens to fall.
-    """
-    gc.disable()
-    yield
-    gc.enable()

@@ -11,8 +11,8 @@ import time
 
 import gevent
 
-from flaskprof.capture.sampler import SamplingEngine
-from flaskprof.capture.watcher import Watcher
+from flaskprof.capture.sampling.sampler import SamplingEngine
+from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.metrics.instruments import Metrics
 
 

@@ -1,9 +1,10 @@
 """Under gevent a recording follows its greenlet and sees nothing of the others."""
 
-import pytest
 from scripts import run
 
-pytest.importorskip("gevent")
+from needs import needs_module
+
+needs_module("gevent")
 
 PREAMBLE = """
 from gevent import monkey; monkey.patch_all()

@@ -1,6 +1,6 @@
 """What holds for the recordings of every engine, whatever it records with.
 
-An engine that is not exact has its own row in `ENGINES` and skips what asserts counts.
+Most of it is about exact counts and so about the engines that count.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ import time
 import tracemalloc
 from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 from counts import differences, in_threads, of_cprofile
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.capture.engines import Engine, EngineBusyError, RecordingLostError
-from flaskprof.capture.greenlets import Greenlets
 from flaskprof.capture.notes import MIXED, STARTED_THREADS
-from flaskprof.capture.places import Threads
-from flaskprof.capture.python_engine import PythonEngine
+from flaskprof.capture.python_engine.engine import PythonEngine
+from flaskprof.capture.python_engine.greenlets import Greenlets
+from flaskprof.capture.python_engine.places import Threads
+from flaskprof.capture.sampling.sampler import SamplingEngine
+from flaskprof.capture.sampling.watcher import Watcher
+from flaskprof.metrics.instruments import Metrics
 from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.sums import call_graph
 
@@ -55,6 +59,17 @@ def kind(request):
 @pytest.fixture
 def engine(kind):
     return kind.engine
+
+
+@pytest.fixture(params=[*ENGINES, "sampler"], ids=str)
+def any_engine(request):
+    """An engine that counts, or the one that samples."""
+    if request.param != "sampler":
+        yield request.param.engine
+        return
+    watcher = Watcher(Metrics([1.0]))
+    yield SamplingEngine(watcher)
+    watcher.close(20)
 
 
 def leaf(): ...
@@ -585,6 +600,43 @@ def test_hold_in_the_callback_of_a_builtin_keeps_the_stack(engine):
     graph = graph_of(recording)
     assert callers(graph, key) == {"<built-in method builtins.sorted>": 2}
     assert callers(graph, leaf) == {"plumbing": 2, "key": 2, "caller": 1}
+
+
+STEPS = {
+    "on": lambda recording: recording.on(),
+    "off": lambda recording: recording.off(),
+    "hold": lambda recording: recording.hold(plumbing.__code__),
+    "resume": lambda recording: recording.resume(),
+    "stop": lambda recording: recording.stop(),
+    "leaf": lambda _: leaf(),
+    "on elsewhere": lambda recording: in_another_thread(recording.on),
+    "off elsewhere": lambda recording: in_another_thread(recording.off),
+}
+
+
+@pytest.mark.parametrize("first", STEPS)
+def test_in_whatever_order_they_are_called_none_raises_and_nothing_is_left_on(
+    any_engine, first
+):
+    for others in product(STEPS, repeat=2):
+        recording = any_engine.start()
+        for step in (first, *others):
+            STEPS[step](recording)
+        recording.stop()
+        assert sys.getprofile() is None, (first, *others)
+        with contextlib.suppress(RecordingLostError):
+            assert graph_of(recording).total_seconds >= 0, (first, *others)
+        assert isinstance(recording.notes, list)
+
+
+def test_what_is_known_of_a_recording_is_there_when_it_is_finished(any_engine):
+    recording = any_engine.start()
+    segment(recording, fibonacci, 12)
+    recording.stop()
+    profile = recording.finish()
+    assert recording.facts.events is None or recording.facts.events > 0
+    assert profile.is_sampled == (any_engine.exactness == "sampled")
+    assert all(note.endswith((".", "missing")) for note in recording.notes)
 
 
 def test_recordings_are_flat_in_memory(engine):

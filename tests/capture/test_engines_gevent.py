@@ -6,7 +6,9 @@ Each test runs in an interpreter of its own, since monkey patching cannot be und
 import pytest
 from scripts import run
 
-pytest.importorskip("gevent")
+from needs import needs_module
+
+needs_module("gevent")
 
 PREAMBLE = """
 from gevent import monkey; monkey.patch_all()
@@ -17,7 +19,7 @@ from counts import differences, of_cprofile, quiet
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.capture.engines import EngineBusyError, RecordingLostError
 from flaskprof.capture.notes import MIXED, STARTED_THREADS
-from flaskprof.capture.python_engine import PythonEngine
+from flaskprof.capture.python_engine.engine import PythonEngine
 from flaskprof.profiles.sums import call_graph
 ENGINE = {engine}()
 IS_SWITCHING = sys.version_info < (3, 12) or {engine} is CallTreeEngine

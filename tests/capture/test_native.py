@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from flaskprof.capture.native import Signal, start_thread
+from flaskprof.capture.sampling.native import Signal, start_thread
 
 
 def test_a_signal_that_was_set_before_is_not_awaited():

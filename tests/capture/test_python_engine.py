@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from flaskprof.capture.engines import EngineBusyError
-from flaskprof.capture.python_engine import PythonEngine, self_test
+from flaskprof.capture.python_engine.engine import PythonEngine, self_test
 from flaskprof.profiles.model import Function
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from flaskprof.capture.engines import EngineBusyError
-from flaskprof.capture.sampler import SamplingEngine, SamplingRecording
-from flaskprof.capture.samples import NOT_SEEN
-from flaskprof.capture.watcher import Watcher
+from flaskprof.capture.sampling.sampler import SamplingEngine, SamplingRecording
+from flaskprof.capture.sampling.samples import NOT_SEEN
+from flaskprof.capture.sampling.watcher import Watcher
 from flaskprof.metrics.instruments import Metrics
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
+from needs import needs_module
 
 PATIENCE_SECONDS = 20.0
 SCRIPTS = Path(__file__).parent
@@ -360,7 +361,7 @@ def test_a_fork_within_a_recording_has_a_recorder_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("patched", ["patched", "plain"])
 def test_greenlets_are_sampled_apart_by_a_thread_that_is_none(patched):
-    pytest.importorskip("gevent")
+    needs_module("gevent")
     done = run_script("sampled_greenlets.py", patched)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flaskprof.capture.samples import MORE, NOT_SEEN, Samples
+from flaskprof.capture.sampling.samples import MORE, NOT_SEEN, Samples
 from flaskprof.profiles.model import Function
 
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 from greenlet import getcurrent, greenlet
 
-from flaskprof.capture import stacks
+from flaskprof.capture.sampling import stacks
 
 
 def names(codes):

@@ -93,4 +93,22 @@ def test_uses_that_cannot_be_counted_are_refused(tmp_path):
 
 def test_the_file_of_uses_is_the_owners_alone(tmp_path):
     TokenUses(tmp_path).use(Token("e" * 16, 0, count=1))
-    assert (tmp_path / "tokens" / ("e" * 16)).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "tokens" / ("0-" + "e" * 16)).stat().st_mode & 0o777 == 0o600
+
+
+def test_uses_are_forgotten_once_the_token_has_long_expired(tmp_path):
+    uses = TokenUses(tmp_path)
+    uses.sweep(now=1e9)  # nothing is there yet
+    old, late, valid = (
+        Token(letter * 16, expires, count=1)
+        for letter, expires in (("a", 1000), ("b", 100_000), ("c", 10**9))
+    )
+    assert [uses.use(token) for token in (old, late, valid)] == [True] * 3
+    (tmp_path / "tokens" / "something else").touch()
+    uses.sweep(now=100_001)
+    assert sorted(path.name for path in (tmp_path / "tokens").iterdir()) == [
+        f"100000-{'b' * 16}",
+        f"1000000000-{'c' * 16}",
+        "something else",
+    ]
+    assert [uses.use(token) for token in (late, valid)] == [False, False]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flaskprof import log
-from flaskprof.capture.watcher import Watcher, next_round
+from flaskprof.capture.sampling.watcher import Watcher, next_round
 from flaskprof.metrics.instruments import Metrics
 
 PATIENCE_SECONDS = 20.0
@@ -225,7 +225,7 @@ def test_however_long_a_round_takes_it_is_a_twentieth_of_the_time():
 UWSGI = """
 import sys, types
 sys.modules["uwsgi"] = types.SimpleNamespace(version={version!r}, opt={options!r})
-from flaskprof.capture.watcher import why_no_watcher
+from flaskprof.capture.sampling.watcher import why_no_watcher
 print(why_no_watcher())
 """
 

@@ -27,6 +27,10 @@ def running(tmp_path, *args, program=("-m", "flaskprof"), **environ):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell may have started the tests with Control-C ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(  # noqa: PLW1509  no lock is taken in between
+            signal.SIGINT, signal.SIG_DFL
+        ),
     )
     # Its lines are taken as they come, so that it never waits for room in the pipe.
     errors = []

@@ -113,3 +113,45 @@ def test_the_terminal_is_safe_from_the_names_in_a_profile(command):
     assert run.code == 0
     assert all(line.isprintable() for line in run.output.splitlines())
     assert all(len(line) <= 80 for line in run.output.splitlines()[4:])
+
+
+def test_callers_and_callees_stand_below_each_function(command, save):
+    save()
+    run = command("show", "latest", "--limit", "builtins.abs", "--callers")
+    table = [line.split() for line in run.output.partition("Cumulative  ")[2].splitlines()]
+    assert (table[1][0], table[1][-1]) == ("10", "builtins.abs}")
+    assert (table[2][0], table[2][-2]) == ("10", "<-")
+    assert table[2][-1].endswith("(work)")
+    run = command("show", "latest", "--limit", r"\(work\)", "--callees")
+    (edge,) = [line for line in run.output.splitlines() if " -> " in line]
+    assert edge.split()[0] == "10"
+    assert edge.endswith("-> {built-in method builtins.abs}")
+
+
+def test_json_has_the_callers_that_pstats_has(command, save, profile, tmp_path):
+    save()
+    path = tmp_path / "copy.prof"
+    path.write_bytes(profile)
+    data = json.loads(command("show", "latest", "--json", "--callers").output)
+    found = {
+        (row["file"], row["line"], row["name"]): {
+            (edge["file"], edge["line"], edge["name"]): (
+                edge["calls"],
+                edge["primitive_calls"],
+                edge["self_seconds"],
+                edge["cumulative_seconds"],
+            )
+            for edge in row["callers"]
+        }
+        for row in data["functions"]
+    }
+    assert found == {key: of[4] for key, of in pstats.Stats(str(path)).stats.items()}
+    data = json.loads(command("show", "latest", "--json", "--callees").output)
+    assert {row["name"]: len(row["callees"]) for row in data["functions"]}["work"] == 1
+
+
+def test_folders_are_left_out_on_request(command, save):
+    save()
+    run = command("show", "latest", "--strip", "--json")
+    files = {row["file"] for row in json.loads(run.output)["functions"]}
+    assert files == {"~", "conftest.py"}

@@ -26,7 +26,7 @@ def filled(tmp_path_factory):
 
 
 @pytest.fixture
-def app(tmp_path, filled):
+def app(tmp_path, filled, closed_recorders):
     return shop.create_app(
         {
             "DATABASE": shutil.copy(filled, tmp_path / "shop.sqlite"),

@@ -280,3 +280,13 @@ for _ in range(50):
     assert sum(name.endswith(".json") for name in names) == 150
     assert sum(name.endswith(".prof") for name in names) == 150
     assert len(names) == 300
+
+
+def test_bytes_and_files_of_all_captures_are_counted(store):
+    assert store.usage() == (0, 0)
+    for _ in range(3):
+        store.save(make_record(), {".prof": b"x" * 100, ".pb.gz": b"y" * 50})
+    fresh = DirectoryStore(store.path)
+    total, files = fresh.usage()
+    assert (total, files) == (fresh.bytes_used(), 9)
+    assert total > 450

@@ -2,13 +2,20 @@
 
 import cProfile
 import os
+from array import array
 from pathlib import Path
 
 import pytest
 
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
-from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
+from flaskprof.formats import FORMATS
+from flaskprof.formats.pprof import read_pprof
+from flaskprof.ids import new_capture_id
+from flaskprof.profiles.marshal_reader import read_profile
+from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
 from flaskprof.profiles.pstats_writer import write_profile
+from flaskprof.profiles.sums import call_graph
+from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 
@@ -167,3 +174,57 @@ def test_a_file_deleted_later_is_not_found(make):
     with pytest.raises(CaptureNotFound):
         store.read(record.id, ".prof")
     assert list(store.list(CaptureQuery()).records) == []
+
+
+TREE = CallTree(
+    (Function("/srv/shop/views.py", 10, "order"), Function("/srv/shop/db.py", 5, "load")),
+    *(array("q", column) for column in ([-1, 0], [0, 1], [1, 3], [10**6, 2 * 10**6])),
+)
+
+
+@pytest.mark.parametrize(("name", "exactness"), [("pprof", "exact"), ("collapsed", "sampled")])
+def test_files_with_stacks_are_shown_as_captures_with_stacks(tmp_path, name, exactness):
+    row = FORMATS[name]
+    path = tmp_path / f"x{row.suffix}"
+    record = CaptureRecord(id=new_capture_id(1.0), started=1.0, duration_seconds=0.003)
+    path.write_bytes(row.write(TREE, record))
+    store = FileStore([path])
+    (record,) = store.list(CaptureQuery()).records
+    assert (record.title, record.exactness, record.has_stacks) == (path.name, exactness, True)
+    assert record.duration_seconds == 0.003
+    graph = read_profile(store.read(record.id, ".prof"))
+    assert {f.name: s.total.self_seconds for f, s in graph.functions.items() if f.line} == {
+        "order": 0.001,
+        "load": 0.002,
+    }
+    read = read_pprof(store.read(record.id, ".pb.gz"))
+    assert (read.functions, read.self_ns) == (TREE.functions, TREE.self_ns)
+    with pytest.raises(CaptureNotFound):
+        store.read(record.id, ".collapsed")
+
+
+def test_a_prof_file_has_no_stacks_to_give(tmp_path):
+    (tmp_path / "x.prof").write_bytes(write_profile(call_graph(TREE)))
+    store = FileStore([tmp_path])
+    (record,) = store.list(CaptureQuery()).records
+    assert not record.has_stacks
+    with pytest.raises(CaptureNotFound):
+        store.read(record.id, ".pb.gz")
+
+
+def test_a_damaged_file_of_another_format_is_refused_by_its_name(tmp_path):
+    (tmp_path / "x.pb.gz").write_bytes(b"no gzip")
+    with pytest.raises(BadProfile, match=r"x\.pb\.gz: the file is not gzipped"):
+        FileStore([tmp_path / "x.pb.gz"])
+
+
+@pytest.mark.parametrize("name", ["pprof", "collapsed"])
+def test_stacks_that_were_estimated_are_noted(tmp_path, name):
+    row = FORMATS[name]
+    record = CaptureRecord(id=new_capture_id(1.0), started=1.0, duration_seconds=0.003)
+    for number, profile in enumerate((TREE, call_graph(TREE))):
+        (tmp_path / f"{number}{row.suffix}").write_bytes(row.write(profile, record))
+    store = FileStore(tmp_path.iterdir())
+    notes = {found.title: found.notes for found in store.list(CaptureQuery()).records}
+    assert notes[f"0{row.suffix}"] == ()
+    assert "estimated from sums" in notes[f"1{row.suffix}"][0]

@@ -47,7 +47,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def index_file(store):
-    return store.path / "captures" / "index-v1.sqlite"
+    return store.path / "captures" / "index-v2.sqlite"
 
 
 def test_saving_does_not_touch_the_index(store, index_file):

@@ -19,12 +19,12 @@ _NONE = Sums(0, 0, 0.0, 0.0)
 class Waiting:
     """A call of `function` that took `seconds` and was itself not recorded.
 
-    `holder` is who waited in its stead and was recorded as if that were its own time;
-    `stack` are the recorded functions that were under way, the caller first.
+    `holder` is who waited in its stead and was recorded as if that were its own time, if
+    anyone was; `stack` are the recorded functions that were under way, the caller first.
     """
 
     function: Function
-    holder: Function
+    holder: Function | None
     stack: Sequence[Function]
     seconds: float
 
@@ -43,7 +43,8 @@ def graft(graph: CallGraph, part: CallGraph, waiting: Waiting) -> CallGraph:
     caller = waiting.stack[0] if waiting.stack else None
     under_way = set(waiting.stack)
     edges = set(zip(waiting.stack[1:], waiting.stack, strict=False))
-    into.take(waiting.holder, waiting.seconds)
+    if waiting.holder is not None:
+        into.take(waiting.holder, waiting.seconds)
     call = Sums(1, 1, max(0.0, waiting.seconds - part.total_seconds), waiting.seconds)
     into.add(callee, _recursive(call) if callee in under_way else call)
     under_way.add(callee)

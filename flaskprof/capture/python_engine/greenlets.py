@@ -19,8 +19,8 @@ from typing import Any
 from greenlet import getcurrent, gettrace, greenlet, settrace
 
 from flaskprof.capture.engines import RecordingLostError
-from flaskprof.capture.places import Place
-from flaskprof.capture.taps import Tap, take_off_leftover
+from flaskprof.capture.python_engine.places import Place
+from flaskprof.capture.python_engine.taps import Tap, take_off_leftover
 
 __all__ = ["Greenlets"]
 

@@ -16,11 +16,11 @@ from types import CodeType, FrameType
 from typing import Any
 
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
-from flaskprof.capture.graft import Waiting, graft
 from flaskprof.capture.notes import MIXED, STARTED_THREADS, starts_thread
 from flaskprof.capture.own import is_own
-from flaskprof.capture.places import Place, Threads, place_here
-from flaskprof.capture.taps import new_tap, take_off_leftover
+from flaskprof.capture.python_engine.graft import Waiting, graft
+from flaskprof.capture.python_engine.places import Place, Threads
+from flaskprof.capture.python_engine.taps import new_tap, take_off_leftover
 from flaskprof.profiles.hide import without
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 
@@ -29,6 +29,18 @@ __all__ = ["PythonEngine", "PythonRecording", "self_test"]
 _BUSY = "another profiler is active on this thread"
 _STRANGER = "another profiler took over during the request: calls after that are missing"
 _SWITCHED_OFF = "the profiler was switched off during the request: calls after that are missing"
+
+
+def _place_here() -> Place:
+    """Return what this process records on."""
+    if sys.modules.keys().isdisjoint(("gevent", "eventlet")):
+        return Threads()
+    # Where there are greenlets, one may run in the middle of another's call.
+    from flaskprof.capture.python_engine.greenlets import (  # noqa: PLC0415  needs greenlet
+        Greenlets,
+    )
+
+    return Greenlets()
 
 
 class PythonEngine:
@@ -40,7 +52,7 @@ class PythonEngine:
     name = "python"
     exactness = "exact"
 
-    def __init__(self, place: Callable[[], Place] = place_here) -> None:
+    def __init__(self, place: Callable[[], Place] = _place_here) -> None:
         self._place = place
 
     def start(self) -> PythonRecording:
@@ -151,8 +163,9 @@ class PythonRecording:
         above = _functions(frame, self._base)
         self._held.append(_Held(stack, code, frame.f_code, above, self._base, perf_counter()))
         del frame
-        # Two calls stay open in the tap, this one and that of `take_off`: the returns of
-        # `put_on` and `resume` will be theirs.
+        # Two calls stay open in the tap, this one and that of `take_off`. The returns of
+        # `put_on` and `resume` will end them; since those were not called while the tap was
+        # on, the profiler ends them uncounted, and their time is their caller's.
         try:
             was_on = self._place.take_off(stack.tap, spot)
         except RecordingLostError as error:
@@ -173,7 +186,7 @@ class PythonRecording:
         spot, self._spot = self._spot, None
         if spot is not None:
             self._end_elsewhere(spot)
-        self._join(held)
+        self._join(held, _function(held.holder))
         self._base = held.base
         self._cpu_since = thread_time()
         self._spot = self._place.put_on(held.stack.tap)
@@ -184,10 +197,12 @@ class PythonRecording:
     def stop(self) -> None:
         """See `Recording`."""
         self.off()
+        take_off_leftover()
         self._is_stopped = True
         while self._held:
             held = self._held.pop()
-            self._join(held)
+            # The calls that are open, that of `hold` among them, are counted now.
+            self._join(held, None)
             held.stack.tap.close()
 
     def __del__(self) -> None:
@@ -209,10 +224,10 @@ class PythonRecording:
         """Return what was recorded with the frames of flaskprof itself in it."""
         return self._stack.graph()
 
-    def _join(self, held: _Held) -> None:
+    def _join(self, held: _Held, holder: Function | None) -> None:
         """Go back to a stack that waited for the present one."""
         seconds = perf_counter() - held.since
-        waiting = Waiting(_function(held.code), _function(held.holder), held.above, seconds)
+        waiting = Waiting(_function(held.code), holder, held.above, seconds)
         held.stack.grafts.append((waiting, self._stack))
         self._stack = held.stack
 

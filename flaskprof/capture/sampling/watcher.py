@@ -18,7 +18,7 @@ from time import perf_counter, thread_time
 from typing import Any, Protocol
 
 from flaskprof import log
-from flaskprof.capture.native import Signal, original, start_thread
+from flaskprof.capture.sampling.native import Signal, original, start_thread
 from flaskprof.metrics.instruments import Metrics
 
 __all__ = ["NoWatcherError", "Target", "Watcher", "next_round", "why_no_watcher"]

@@ -6,9 +6,9 @@ import sys
 import threading
 from typing import Any, Protocol
 
-from flaskprof.capture.taps import Tap
+from flaskprof.capture.python_engine.taps import Tap
 
-__all__ = ["Place", "Threads", "place_here"]
+__all__ = ["Place", "Threads"]
 
 
 class Place(Protocol):
@@ -74,13 +74,3 @@ class Threads(Place):
 
     def forsake(self, spot: int) -> None:
         """Do nothing: a thread has no list of what is on in it."""
-
-
-def place_here() -> Place:
-    """Return what this process records on."""
-    if sys.modules.keys().isdisjoint(("gevent", "eventlet")):
-        return Threads()
-    # Where there are greenlets, one may run in the middle of another's call.
-    from flaskprof.capture.greenlets import Greenlets  # noqa: PLC0415  needs greenlet
-
-    return Greenlets()

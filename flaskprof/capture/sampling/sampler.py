@@ -16,12 +16,12 @@ from time import perf_counter_ns, thread_time
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from flaskprof.capture import stacks
 from flaskprof.capture.engines import EngineBusyError, Facts, RecordingLostError
-from flaskprof.capture.native import original
 from flaskprof.capture.notes import MIXED
-from flaskprof.capture.samples import MAX_DEPTH, MAX_STACKS, Samples
-from flaskprof.capture.watcher import NoWatcherError, Watcher
+from flaskprof.capture.sampling import stacks
+from flaskprof.capture.sampling.native import original
+from flaskprof.capture.sampling.samples import MAX_DEPTH, MAX_STACKS, Samples
+from flaskprof.capture.sampling.watcher import NoWatcherError, Watcher
 from flaskprof.profiles.model import CallTree
 
 __all__ = ["SamplingEngine", "SamplingRecording"]

@@ -1,0 +1,232 @@
+"""A real Prometheus scrapes a real sidecar, and every panel and rule has data."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+from expressions import DASHBOARDS, RULES, chosen, of_dashboard, rules_of
+
+from needs import needs_program
+from servers import get, serve, until
+
+WINDOW = "8s"
+DURATION = "http_server_request_duration_seconds"
+
+
+def ask_json(port, path, **query):
+    return json.loads(get(port, f"{path}?{urlencode(query)}").body)
+
+
+def value_of(port, expression):
+    (sample,) = ask_json(port, "/api/v1/query", query=expression)["data"]["result"]
+    return float(sample["value"][1])
+
+
+@contextmanager
+def sidecar(directory, **environ):
+    """Run the sidecar over a directory; yields its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flaskprof", "serve", "--bind", "127.0.0.1:0"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "FLASKPROF_DIR": str(directory),
+            **environ,
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        start = json.loads(process.stderr.readline())
+        yield int(re.search(r":(\d+)/", start["viewer"])[1])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+@contextmanager
+def prometheus(directory, target):
+    """Run Prometheus with our rules, scraping `target` each second; yields its port."""
+    program = needs_program("prometheus")
+    configuration = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(path) for path in RULES],
+        "scrape_configs": [
+            {"job_name": "shop", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+        ],
+    }
+    (directory / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (directory / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                f"--config.file={directory / 'prometheus.yaml'}",
+                f"--storage.tsdb.path={directory / 'tsdb'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--enable-feature=exemplar-storage",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        until(lambda: is_ready(port), "Prometheus to be ready")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def is_ready(port):
+    try:
+        return get(port, "/-/ready").status == 200
+    except (ConnectionError, http.client.HTTPException):
+        return False
+
+
+class Load:
+    """Sends requests one after the other, awaits each answer, and counts them."""
+
+    REQUESTS = (
+        ("/work/3", {"X_Request_Start": "t={now}"}),
+        ("/work/4", {"X_Profile": "1"}),
+        ("/stream/3", {}),
+        ("/fail", {}),
+        ("/empty", {"X_Profile": "1"}),
+        ("/nowhere", {}),
+    )
+
+    def __init__(self, port):
+        self.port = port
+        self.answered = 0
+        self.failed = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ending.set()
+        self._thread.join(60)
+
+    def _run(self):
+        while not self._ending.is_set():
+            for path, headers in self.REQUESTS:
+                self.send(path, headers)
+
+    def send(self, path, headers):
+        now = f"{time.time() - 0.01:.6f}"
+        filled = {name: text.format(now=now) for name, text in headers.items()}
+        try:
+            get(self.port, path, **filled)
+        except (OSError, http.client.HTTPException) as error:
+            self.failed.append(error)
+        else:
+            self.answered += 1
+
+
+@pytest.mark.timeout(180)
+def test_every_panel_and_rule_has_data_and_exemplars_open_in_the_viewer(tmp_path):
+    needs_program("prometheus")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "tokens").write_text("no directory")  # a failure of our own, to be shown as one
+    settings = {
+        "FLASKPROF_MEASURE": "cpu,length,own,queue,stream,workers",
+        "FLASKPROF_EXCLUDE": "/empty",
+        "OTEL_SERVICE_NAME": "shop",
+    }
+    options = ("-w", "2", "--threads", "2")
+    with ExitStack() as running:
+        app = running.enter_context(serve("gunicorn-gthread", data, *options, **settings))
+        load = Load(app.port)
+        load.send("/", {})
+        # Alone, the worker looks after the directory itself, and that fails.
+        failed = b'flaskprof_failures_total{place="upkeep"}'
+        until(lambda: failed in get(app.port, "/metrics").body, "a failure")
+        viewer = running.enter_context(sidecar(data))
+        port = running.enter_context(prometheus(tmp_path, viewer))
+        with load:
+            assert without_data(port) == []
+        assert load.failed == []
+
+        # What was answered is what was counted, by the sidecar and by Prometheus.
+        count = f"sum({DURATION}_count)"
+        assert sum_of(get(viewer, "/metrics").body.decode(), f"{DURATION}_count") == (
+            load.answered
+        )
+        assert until(lambda: value_of(port, count) == load.answered, "the last scrape")
+
+        healths = {
+            rule["health"]
+            for group in ask_json(port, "/api/v1/rules")["data"]["groups"]
+            for rule in group["rules"]
+        }
+        assert healths == {"ok"}
+
+        found = ask_json(
+            port, "/api/v1/query_exemplars", query=f"{DURATION}_bucket", start=0, end=2**33
+        )["data"]
+        profiles = {
+            exemplar["labels"]["profile_id"]
+            for series in found
+            for exemplar in series["exemplars"]
+        }
+        assert profiles
+        for profile in profiles:
+            assert get(viewer, f"/flaskprof/c/{profile}").status == 200
+
+
+def without_data(port):
+    """Wait until every expression returns something; returns those that do not."""
+    missing = [
+        (f"{path.stem}: {title}", chosen(expression, route_of(path.stem, title), WINDOW))
+        for path in sorted((DASHBOARDS / "grafana").glob("*.json"))
+        for title, expression in of_dashboard(path.name)
+    ]
+    # What rules record is a series by that name; alerts are proven by their cases.
+    recorded = [rule for path in RULES for rule in rules_of(path) if "record" in rule]
+    missing += [(rule["record"], rule["record"]) for rule in recorded]
+
+    def all_have_data():
+        missing[:] = [
+            (title, expression)
+            for title, expression in missing
+            if not ask_json(port, "/api/v1/query", query=expression)["data"]["result"]
+        ]
+        return not missing
+
+    with suppress(AssertionError):
+        until(all_have_data, "data")
+    return missing
+
+
+def route_of(board, title):
+    if board != "flaskprof-route":
+        return ".*"
+    return "/fail" if title == "Unhandled exceptions" else "/work/<int:n>"
+
+
+def sum_of(text, name):
+    """The sum over all series of a metric in the text format."""
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith(name + "{")
+    )
