@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from flaskprof.errors import StoreError
+from flaskprof.ids import new_capture_id
 
-__all__ = ["RECORD_VERSION", "CaptureRecord"]
+__all__ = ["RECORD_VERSION", "CaptureRecord", "added_up"]
 
 RECORD_VERSION = 1
 
@@ -95,6 +96,32 @@ class CaptureRecord:
             )
         except _UNREADABLE as error:
             raise StoreError(f"capture metadata cannot be read: {error!r}") from error
+
+
+def added_up(records: Sequence[CaptureRecord]) -> CaptureRecord:
+    """Say of several captures what is the same of all, and how much they are together.
+
+    It has an ID of its own, made anew, and begins with the first of them.
+    """
+    cpu = [record.cpu_seconds for record in records if record.cpu_seconds is not None]
+    started = min(record.started for record in records)
+
+    def common(values: set[str]) -> str:
+        return values.pop() if len(values) == 1 else ""
+
+    return CaptureRecord(
+        id=new_capture_id(started),
+        started=started,
+        duration_seconds=sum(record.duration_seconds for record in records),
+        cpu_seconds=sum(cpu) if len(cpu) == len(records) else None,
+        method=common({record.method for record in records}),
+        route=common({record.route for record in records}),
+        exactness=common({record.exactness for record in records}),
+        has_stacks=all(record.has_stacks for record in records),
+        service=common({record.service for record in records}),
+        service_version=common({record.service_version for record in records}),
+        title=f"{len(records)} profiles added up",
+    )
 
 
 def _text(value: Any) -> str:

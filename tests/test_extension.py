@@ -185,7 +185,7 @@ def test_a_capture_is_asked_for_and_looked_at(app, directory):
     assert page.status_code == 200
     assert "/orders/&lt;int:order_id&gt;" in page.text
     assert "order" in page.text
-    assert capture_id in client.get("/flaskprof/").text
+    assert capture_id in client.get("/flaskprof/captures").text
 
 
 def test_the_exemplar_of_a_captured_request_names_its_capture(app):

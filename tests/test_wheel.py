@@ -137,7 +137,7 @@ def ask_and_look(ask, base, venv, directory):
     print_stats = f"python -c 'import pstats; pstats.Stats(\"{profile}\").print_stats()'"
     assert b"(plan_deliveries)" in run(print_stats, venv, directory)
 
-    assert profile_id in fetch(f"{base}/flaskprof/")
+    assert profile_id in fetch(f"{base}/flaskprof/captures")
     assert "plan_deliveries" in fetch(profile_url)
     counted = re.findall(
         r"^http_server_request_duration_seconds_count\{(.*)\} (.*)$",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
-from flaskprof.cli.captures import Loaded, load
+from flaskprof.cli.captures import load
 from flaskprof.cli.output import chosen_format, output_options, write_output
 from flaskprof.cli.program import Command, load_settings, setting
-from flaskprof.ids import new_capture_id
 from flaskprof.profiles.merge import merge
-from flaskprof.record import CaptureRecord
+from flaskprof.record import added_up
 
 __all__ = ["command"]
 
@@ -45,26 +42,6 @@ def command(
     row = chosen_format(format, output)
     parts = [load(reference, settings) for reference in references]
     total = merge(part.profile for part in parts)
-    write_output(row.write(total, _record(parts)), output, row, force=force)
-
-
-def _record(parts: Sequence[Loaded]) -> CaptureRecord:
-    """Say of the sum what is the same of all parts, and how much they are together."""
-    records = [part.record for part in parts]
-    cpu = [record.cpu_seconds for record in records if record.cpu_seconds is not None]
-    started = min(record.started for record in records)
-
-    def common(values: set[str]) -> str:
-        return values.pop() if len(values) == 1 else ""
-
-    return CaptureRecord(
-        id=new_capture_id(started),
-        started=started,
-        duration_seconds=sum(record.duration_seconds for record in records),
-        cpu_seconds=sum(cpu) if len(cpu) == len(records) else None,
-        method=common({record.method for record in records}),
-        route=common({record.route for record in records}),
-        service=common({record.service for record in records}),
-        service_version=common({record.service_version for record in records}),
-        title=f"{len(records)} profiles added up",
+    write_output(
+        row.write(total, added_up([part.record for part in parts])), output, row, force=force
     )

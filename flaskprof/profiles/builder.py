@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.walk import steps
@@ -49,14 +50,35 @@ class TreeBuilder:
 
     def tree(self, functions: tuple[Function, ...], *, is_sampled: bool = False) -> CallTree:
         """Return the tree in preorder, callees in the order in which they were first seen."""
-        order = [step for step in steps(self._parent) if step >= 0]
+        _, columns = self.columns()
+        return CallTree(functions, *columns, is_sampled)
+
+    def columns(
+        self, key: Callable[[int], int] | None = None
+    ) -> tuple[list[int], tuple[array[int], array[int], array[int], array[int]]]:
+        """Return the nodes in preorder, and the four columns of a tree in that order.
+
+        Callees come in the order in which they were first seen, or with the greatest `key`
+        of a node first.
+        """
+        order = self._order_by(key) if key else [at for at in steps(self._parent) if at >= 0]
         place = dict(zip(order, range(len(order)), strict=True))
         place[_NOTHING] = _NOTHING
-        return CallTree(
-            functions,
+        return order, (
             array("q", [place[self._parent[node]] for node in order]),
             array("q", [self._function[node] for node in order]),
             array("q", [self._calls[node] for node in order]),
             array("q", [self._self_ns[node] for node in order]),
-            is_sampled,
         )
+
+    def _order_by(self, key: Callable[[int], int]) -> list[int]:
+        below: dict[int, list[int]] = {}
+        for node, above in enumerate(self._parent):
+            below.setdefault(above, []).append(node)
+        order: list[int] = []
+        waiting = sorted(below.get(_NOTHING, ()), key=key)
+        while waiting:
+            node = waiting.pop()
+            order.append(node)
+            waiting.extend(sorted(below.get(node, ()), key=key))
+        return order

@@ -7,25 +7,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from flaskprof.record import CaptureRecord
 
-__all__ = ["CapturePage", "CaptureQuery", "Store"]
+__all__ = ["SORTS", "CapturePage", "CaptureQuery", "Store"]
+
+SORTS: Mapping[str, Callable[[CaptureRecord], Any]] = {
+    "started": lambda record: record.id,
+    "duration": lambda record: record.duration_seconds,
+    "cpu": lambda record: (record.cpu_seconds is not None, record.cpu_seconds or 0.0),
+    "status": lambda record: (record.status is not None, record.status or 0),
+    "route": lambda record: record.route,
+    "method": lambda record: record.method,
+    "trigger": lambda record: record.trigger,
+}
+"""What captures can be sorted by, and the value that they are compared by.
+
+What is not known comes before all that is.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureQuery:
-    """Which captures to list: exact matches on the given fields, newest first.
+    """Which captures to list: exact matches on the given fields, and in which order.
 
-    `limit` captures are listed after the first `offset` ones.
+    `search` is a text that the route holds, whatever its case. `sort` is a key of `SORTS`;
+    captures that are equal in it have some order that stays the same. `limit` captures are
+    listed after the first `offset` ones.
     """
 
     route: str | None = None
     method: str | None = None
     trigger: str | None = None
+    search: str = ""
+    sort: str = "started"
+    is_descending: bool = True
     limit: int = 50
     offset: int = 0
 
@@ -49,7 +68,11 @@ class Store(Protocol):
     """
 
     def list(self, query: CaptureQuery) -> CapturePage:
-        """Return one page of captures, newest first."""
+        """Return one page of captures."""
+        ...
+
+    def spread(self, query: CaptureQuery) -> Mapping[int, int]:
+        """Return how many of the captures that match are in each bin of `store.spread`."""
         ...
 
     def record(self, capture_id: str) -> CaptureRecord:

@@ -160,9 +160,14 @@ class DirectoryStore:
                         path.rmdir()
 
     def list(self, query: CaptureQuery) -> CapturePage:
-        """Return one page of captures, newest first."""
+        """Return one page of captures."""
         with self._errors_told("read"):
             return self._index.page(query)
+
+    def spread(self, query: CaptureQuery) -> Mapping[int, int]:
+        """Return how many of the captures that match are in each bin of `store.spread`."""
+        with self._errors_told("read"):
+            return self._index.spread(query)
 
     def find(self, prefix: str) -> Sequence[str]:
         """Return the IDs of the captures that begin with `prefix`, oldest first."""

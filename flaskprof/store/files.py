@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from flaskprof.profiles.marshal_reader import MAX_BYTES
 from flaskprof.profiles.model import CallTree
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
-from flaskprof.store import CapturePage, CaptureQuery
+from flaskprof.store import SORTS, CapturePage, CaptureQuery
+from flaskprof.store.spread import bin_of
 
 __all__ = ["TRIGGER", "FileStore"]
 
@@ -92,17 +94,32 @@ class FileStore:
         self._files = {file.id: file for file in files}
 
     def list(self, query: CaptureQuery) -> CapturePage:
-        """Return one page of the files, the one that changed last first."""
+        """Return one page of the files; they differ in time of change and duration alone."""
         present = [file for file in self._files.values() if file.path.exists()]
         matching = present if _is_wanted(query) else []
-        page = matching[query.offset : query.offset + query.limit]
+        page = slice(query.offset, query.offset + query.limit)
+        if query.sort == "duration":
+            # All are read once for it.
+            found = [self._describe(file) for file in matching]
+            found.sort(key=SORTS["duration"], reverse=query.is_descending)
+            records = found[page]
+        else:
+            is_turned = query.sort == "started" and not query.is_descending
+            ordered = matching[::-1] if is_turned else matching
+            records = [self._describe(file) for file in ordered[page]]
         return CapturePage(
-            records=[self._describe(file) for file in page],
+            records=records,
             matching=len(matching),
             routes=[""] if present else [],
             methods=[""] if present else [],
             triggers=[TRIGGER] if present else [],
         )
+
+    def spread(self, query: CaptureQuery) -> Mapping[int, int]:
+        """Return how many of the files that match are in each bin of `store.spread`."""
+        everything = replace(query, sort="duration", limit=len(self._files), offset=0)
+        records = self.list(everything).records
+        return Counter(bin_of(record.duration_seconds) for record in records)
 
     def record(self, capture_id: str) -> CaptureRecord:
         """Return what is known of one file."""
@@ -180,7 +197,8 @@ def _described(path: Path) -> tuple[float, str, tuple[str, ...], bool]:
 
 def _is_wanted(query: CaptureQuery) -> bool:
     """Whether a query asks for files at all: they have neither method nor route."""
-    return not query.route and not query.method and query.trigger in (None, TRIGGER)
+    has_more = query.route or query.method or query.search
+    return not has_more and query.trigger in (None, TRIGGER)
 
 
 def _profiles_below(folder: Path) -> list[Path]:

@@ -11,62 +11,93 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from flaskprof.errors import StoreError
 from flaskprof.log import once
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CapturePage, CaptureQuery, layout
+from flaskprof.store.spread import EDGES, bin_of
 
 __all__ = ["CaptureIndex"]
 
 Selected = TypeVar("Selected")
 
 # The layout is part of the name: two versions of flaskprof do not undo each other's work.
-_NAME = "index-v2.sqlite"
+_NAME = "index-v3.sqlite"
+
+# Captures of one route, method and trigger are of one kind. There are few kinds and many
+# captures: filters choose kinds, whose captures are counted as they come and go. The rows of
+# `captures` are small, so that each order has an index that answers without them.
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS days (
     day TEXT PRIMARY KEY,
     mtime_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kinds (
+    number INTEGER PRIMARY KEY,
+    route TEXT NOT NULL,
+    method TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    captures INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (route, method, "trigger")
+);
 CREATE TABLE IF NOT EXISTS captures (
     id TEXT PRIMARY KEY,
-    route TEXT NOT NULL,
-    method TEXT NOT NULL,
-    "trigger" TEXT NOT NULL,
+    kind INTEGER NOT NULL,
     duration_seconds REAL NOT NULL,
+    cpu_seconds REAL,
+    status INTEGER,
+    bin INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_kind ON captures (kind, id);
+CREATE INDEX IF NOT EXISTS by_duration ON captures (duration_seconds, id, kind);
+CREATE INDEX IF NOT EXISTS by_cpu ON captures (cpu_seconds, id, kind);
+CREATE INDEX IF NOT EXISTS by_status ON captures (status, id, kind);
+CREATE TABLE IF NOT EXISTS records (
+    id TEXT PRIMARY KEY,
     record TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS by_route ON captures (route, id, method, "trigger");
-CREATE INDEX IF NOT EXISTS by_method ON captures (method, id, "trigger");
-CREATE INDEX IF NOT EXISTS by_trigger ON captures ("trigger", id);
-CREATE TABLE IF NOT EXISTS totals (
-    route TEXT NOT NULL,
-    method TEXT NOT NULL,
-    "trigger" TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS bins (
+    kind INTEGER NOT NULL,
+    bin INTEGER NOT NULL,
     captures INTEGER NOT NULL,
-    PRIMARY KEY (route, method, "trigger")
+    PRIMARY KEY (kind, bin)
 ) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON captures BEGIN
-    INSERT INTO totals VALUES (new.route, new.method, new."trigger", 1)
+    UPDATE kinds SET captures = captures + 1 WHERE number = new.kind;
+    INSERT INTO bins VALUES (new.kind, new.bin, 1)
     ON CONFLICT DO UPDATE SET captures = captures + 1;
 END;
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON captures BEGIN
-    UPDATE totals SET captures = captures - 1
-    WHERE (route, method, "trigger") = (old.route, old.method, old."trigger");
-    DELETE FROM totals WHERE captures = 0;
+    DELETE FROM records WHERE id = old.id;
+    UPDATE kinds SET captures = captures - 1 WHERE number = old.kind;
+    DELETE FROM kinds WHERE number = old.kind AND captures = 0;
+    UPDATE bins SET captures = captures - 1 WHERE (kind, bin) = (old.kind, old.bin);
+    DELETE FROM bins WHERE (kind, bin) = (old.kind, old.bin) AND captures = 0;
 END;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 COMMIT;
 """
 _FILTERS = ("route", "method", "trigger")
+
+# The column of each order that is not one of kinds, and the index that is in that order.
+_COLUMNS = {
+    "started": ("id", ""),
+    "duration": ("duration_seconds", "INDEXED BY by_duration"),
+    "cpu": ("cpu_seconds", "INDEXED BY by_cpu"),
+    "status": ("status", "INDEXED BY by_status"),
+}
+# So many captures are sorted as soon as they are found in the order they are wanted in.
+_FEW = 1000
 
 # How long another reader is waited for. It holds the lock for one batch at a time.
 _BUSY_SECONDS = 5.0
@@ -100,16 +131,37 @@ class CaptureIndex:
 
         Raises OSError where the captures cannot be read.
         """
-        if not self._captures.is_dir():
+        if not self._is_there():
             return CapturePage(records=(), matching=0)
         return self._read(lambda connection: _select(connection, query))
+
+    def spread(self, query: CaptureQuery) -> dict[int, int]:
+        """Bring the index up to date and return how many captures are in each bin.
+
+        Raises OSError where the captures cannot be read.
+        """
+        if not self._is_there():
+            return {}
+        return self._read(lambda connection: _spread(connection, query))
 
     def durations(self) -> dict[str, tuple[str, float]]:
         """Bring the index up to date and return route and duration of each capture by ID.
 
         Raises OSError where the captures cannot be read.
         """
-        return self._read(_durations) if self._captures.is_dir() else {}
+        return self._read(_durations) if self._is_there() else {}
+
+    def _is_there(self) -> bool:
+        try:
+            mode = self._captures.stat().st_mode
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISDIR(mode):
+            raise StoreError(
+                f"{self._captures} is not a directory: move it away, or set FLASKPROF_DIR to "
+                "another directory"
+            )
+        return True
 
     def _read(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
         if self._memory is None:
@@ -178,46 +230,152 @@ def _fresh(
 
 
 def _durations(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
-    rows = connection.execute("SELECT id, route, duration_seconds FROM captures")
+    rows = connection.execute(
+        "SELECT id, route, duration_seconds FROM captures JOIN kinds ON number = kind"
+    )
     return {capture_id: (route, seconds) for capture_id, route, seconds in rows}
 
 
-def _select(connection: sqlite3.Connection, query: CaptureQuery) -> CapturePage:
-    wanted = {
+class _Kind(NamedTuple):
+    number: int
+    route: str
+    method: str
+    trigger: str
+    captures: int
+
+
+def _kinds(connection: sqlite3.Connection) -> list[_Kind]:
+    rows = connection.execute('SELECT number, route, method, "trigger", captures FROM kinds')
+    return [_Kind(*row) for row in rows]
+
+
+def _wanted(kinds: Iterable[_Kind], query: CaptureQuery) -> list[_Kind]:
+    exact = {
         name: _encodable(value)
         for name in _FILTERS
         if (value := getattr(query, name)) is not None
     }
-    where = "WHERE " + " AND ".join(f'"{name}" = :{name}' for name in wanted) if wanted else ""
-    window = {"limit": min(query.limit, _MAX), "offset": min(query.offset, _MAX)}
-    # The columns' names are ours; values are bound. The inner query is answered by the
-    # indexes alone, so that a far offset does not read all metadata before it.
-    records = connection.execute(
-        f"""SELECT record FROM captures WHERE id IN (
-            SELECT id FROM captures {where} ORDER BY id DESC LIMIT :limit OFFSET :offset
-        ) ORDER BY id DESC""",  # noqa: S608
-        wanted | window,
+    part = _encodable(query.search).casefold()
+    return [
+        kind
+        for kind in kinds
+        if all(getattr(kind, name) == value for name, value in exact.items())
+        and part in kind.route.casefold()
+    ]
+
+
+def _spread(connection: sqlite3.Connection, query: CaptureQuery) -> dict[int, int]:
+    kinds = _wanted(_kinds(connection), query)
+    return dict(
+        connection.execute(
+            f"SELECT bin, sum(captures) FROM bins WHERE {_among(kinds)} GROUP BY bin"  # noqa: S608  numbers of ours
+        )
     )
-    (matching,) = connection.execute(
-        f"SELECT coalesce(sum(captures), 0) FROM totals {where}",  # noqa: S608
-        wanted,
-    ).fetchone()
+
+
+def _select(connection: sqlite3.Connection, query: CaptureQuery) -> CapturePage:
+    kinds = _kinds(connection)
+    wanted = _wanted(kinds, query)
+    matching = sum(kind.captures for kind in wanted)
+    if not wanted or query.offset >= matching:
+        ids = []
+    elif query.sort in _FILTERS:
+        ids = _ids_by_kind(connection, wanted, query)
+    else:
+        of_all = len(wanted) == len(kinds)
+        ids = _ids_by_column(connection, None if of_all else wanted, matching, query)
+    # Asked for one by one: the number of variables in a statement has a bound.
+    texts = (
+        connection.execute("SELECT record FROM records WHERE id = ?", (capture_id,)).fetchone()
+        for capture_id in ids
+    )
     routes, methods, triggers = (
-        [
-            value
-            for (value,) in connection.execute(
-                f'SELECT DISTINCT "{name}" FROM totals ORDER BY 1'  # noqa: S608
-            )
-        ]
-        for name in _FILTERS
+        sorted({getattr(kind, name) for kind in kinds}) for name in _FILTERS
     )
     return CapturePage(
-        records=[CaptureRecord.from_json(text) for (text,) in records],
+        records=[CaptureRecord.from_json(text) for (text,) in texts],
         matching=matching,
         routes=routes,
         methods=methods,
         triggers=triggers,
     )
+
+
+def _ids_by_kind(
+    connection: sqlite3.Connection, kinds: Iterable[_Kind], query: CaptureQuery
+) -> list[str]:
+    """Return a page in the order of what kinds differ in; the newest of a kind come first."""
+    ordered = sorted(kinds, key=lambda kind: (getattr(kind, query.sort), kind[1:4]))
+    skip = query.offset
+    ids: list[str] = []
+    for kind in reversed(ordered) if query.is_descending else ordered:
+        if skip >= kind.captures:
+            skip -= kind.captures
+            continue
+        rows = connection.execute(
+            "SELECT id FROM captures WHERE kind = ? ORDER BY id DESC LIMIT ? OFFSET ?",
+            (kind.number, min(query.limit - len(ids), _MAX), skip),
+        )
+        ids += [capture_id for (capture_id,) in rows]
+        skip = 0
+        if len(ids) >= query.limit:
+            break
+    return ids
+
+
+def _ids_by_column(
+    connection: sqlite3.Connection,
+    kinds: Sequence[_Kind] | None,
+    matching: int,
+    query: CaptureQuery,
+) -> list[str]:
+    """Return a page in the order of a column; `kinds` are None where all are wanted.
+
+    Few captures are looked up and sorted. Of many, the index that has them in order is
+    walked along and the others are passed by: a page is soon full.
+    """
+    column, index = _COLUMNS[query.sort]
+    order = "DESC" if query.is_descending else "ASC"
+    conditions, skip = [], query.offset
+    if kinds is not None and matching <= _FEW:
+        index = "INDEXED BY by_kind"
+        conditions.append(_among(kinds))
+    elif kinds is not None:
+        conditions.append(f"+{_among(kinds)}")
+    if query.sort == "duration" and skip > _FEW:
+        beyond, skip = _beyond(connection, kinds, query)
+        conditions.append(beyond)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = connection.execute(
+        f"""SELECT id FROM captures {index} {where}
+            ORDER BY {column} {order}, id {order} LIMIT ? OFFSET ?""",  # noqa: S608  names and numbers of ours
+        (min(query.limit, _MAX), skip),
+    )
+    return [capture_id for (capture_id,) in rows]
+
+
+def _beyond(
+    connection: sqlite3.Connection, kinds: Sequence[_Kind] | None, query: CaptureQuery
+) -> tuple[str, int]:
+    """Pass over whole bins of durations: the condition for the rest, and how many to skip."""
+    order = "DESC" if query.is_descending else "ASC"
+    where = "" if kinds is None else f"WHERE {_among(kinds)}"
+    skip = query.offset
+    for number, captures in connection.execute(
+        f"SELECT bin, sum(captures) FROM bins {where} GROUP BY bin ORDER BY bin {order}"  # noqa: S608  as above
+    ):
+        if skip < captures:
+            if query.is_descending and number < len(EDGES):
+                return f"duration_seconds < {EDGES[number]!r}", skip
+            if not query.is_descending and number > 0:
+                return f"duration_seconds >= {EDGES[number - 1]!r}", skip
+            break
+        skip -= captures
+    return "TRUE", query.offset
+
+
+def _among(kinds: Iterable[_Kind]) -> str:
+    return f"kind IN ({', '.join(str(kind.number) for kind in kinds)})"
 
 
 def _refresh(connection: sqlite3.Connection, captures: Path) -> None:
@@ -252,12 +410,11 @@ def _refresh_day(connection: sqlite3.Connection, day: layout.Day) -> None:
     being_written = layout.sweep(day, files, now_ns)
     added = sorted(files.ids - known)
     for start in range(0, len(added), _BATCH):
-        rows = list(_rows(day, added[start : start + _BATCH]))
+        records = list(_records(day, added[start : start + _BATCH]))
         with _transaction(connection, "IMMEDIATE"):
             _mark(connection, day, _UNSETTLED)
-            connection.executemany(
-                "INSERT OR IGNORE INTO captures VALUES (?, ?, ?, ?, ?, ?)", rows
-            )
+            for record in records:
+                _add(connection, record)
     is_settled = now_ns - day.mtime_ns > _GRAIN_NS and not being_written
     gone = known - files.ids
     if gone or is_settled:
@@ -272,19 +429,40 @@ def _mark(connection: sqlite3.Connection, day: layout.Day, mtime_ns: int) -> Non
     connection.execute("INSERT OR REPLACE INTO days VALUES (?, ?)", (day.name, mtime_ns))
 
 
-def _rows(day: layout.Day, ids: Iterable[str]) -> Iterator[tuple[str | float, ...]]:
-    """Yield what is stored of each capture; what cannot be read is passed over."""
+def _add(connection: sqlite3.Connection, record: CaptureRecord) -> None:
+    kind = tuple(_encodable(getattr(record, name)) for name in _FILTERS)
+    connection.execute(
+        'INSERT OR IGNORE INTO kinds (route, method, "trigger") VALUES (?, ?, ?)', kind
+    )
+    connection.execute(
+        "INSERT OR IGNORE INTO records VALUES (?, ?)", (record.id, record.to_json())
+    )
+    status = record.status
+    connection.execute(
+        """INSERT OR IGNORE INTO captures VALUES (?, (
+            SELECT number FROM kinds WHERE (route, method, "trigger") = (?, ?, ?)
+        ), ?, ?, ?, ?)""",
+        (
+            record.id,
+            *kind,
+            record.duration_seconds,
+            record.cpu_seconds,
+            None if status is None else min(max(status, -_MAX), _MAX),
+            bin_of(record.duration_seconds),
+        ),
+    )
+
+
+def _records(day: layout.Day, ids: Iterable[str]) -> Iterator[CaptureRecord]:
+    """Yield the metadata of each capture; what cannot be read is passed over."""
     for capture_id in ids:
         path = day.path / (capture_id + layout.COMMIT_SUFFIX)
         try:
-            record = layout.load_record(path)
+            yield layout.load_record(path)
         except FileNotFoundError:
             continue
         except StoreError as error:
             once("unreadable-record", "captures that cannot be read are left out: %s", error)
-            continue
-        filters = [_encodable(getattr(record, name)) for name in _FILTERS]
-        yield (capture_id, *filters, record.duration_seconds, record.to_json())
 
 
 def _encodable(text: str) -> str:

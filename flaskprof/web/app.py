@@ -134,7 +134,7 @@ class Viewer:
 
 
 def _with_slash(request: Request, links: Links) -> Response:
-    """Lead from the bare prefix to the list of captures below it."""
+    """Lead from the bare prefix to the front page below it."""
     query = request.query_string.decode("latin-1")
     target = f"{links.root}/" + (f"?{query}" if query else "")
     return Response(status=308, headers={**_SECURITY, "Location": target})

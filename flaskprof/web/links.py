@@ -7,7 +7,7 @@ every capture, in each process, and short however long its path and name are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
@@ -22,9 +22,15 @@ _READS = ("GET", "HEAD")
 
 _ADDRESSES = Map(
     [
-        Rule("/", endpoint="captures", methods=_READS),
+        Rule("/", endpoint="overview", methods=_READS),
+        Rule("/captures", endpoint="captures", methods=_READS),
         Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
         Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
+        Rule("/c/<capture_id>/tree.json", endpoint="capture_tree", methods=_READS),
+        Rule("/c/<capture_id>/export/<name>", endpoint="capture_export", methods=_READS),
+        Rule("/merge", endpoint="merge", methods=_READS),
+        Rule("/merge/tree.json", endpoint="merge_tree", methods=_READS),
+        Rule("/merge/export/<name>", endpoint="merge_export", methods=_READS),
         Rule("/c/<capture_id>.prof", endpoint="download_profile", methods=_READS),
         Rule("/c/<capture_id>.pb.gz", endpoint="download_stacks", methods=_READS),
         Rule("/c/<capture_id>.json", endpoint="download_record", methods=_READS),
@@ -56,6 +62,10 @@ class Links:
         endpoint, arguments = self._adapter.match(path, method=method)
         return endpoint, arguments
 
+    def overview(self, **query: Any) -> str:
+        """The front page."""
+        return self._build("overview", query)
+
     def captures(self, **query: Any) -> str:
         """The list of captures."""
         return self._build("captures", query)
@@ -63,6 +73,19 @@ class Links:
     def capture(self, capture_id: str, **query: Any) -> str:
         """The page of one capture."""
         return self._build("capture", {"capture_id": capture_id, **query})
+
+    def subject(self, ids: Sequence[str], **query: Any) -> str:
+        """The page of one capture, or of several added up."""
+        return self._of_subject("capture", "merge", ids, query)
+
+    def subject_tree(self, ids: Sequence[str], **query: Any) -> str:
+        """The data of the flame view of one capture, or of several added up."""
+        return self._of_subject("capture_tree", "merge_tree", ids, query)
+
+    def subject_export(self, ids: Sequence[str], name: str, **query: Any) -> str:
+        """The download, in one of the formats, of one capture or of several added up."""
+        query = {"name": name, **query}
+        return self._of_subject("capture_export", "merge_export", ids, query)
 
     def function(self, capture_id: str, function: Function) -> str:
         """The callers and callees of one function in a capture."""
@@ -84,6 +107,13 @@ class Links:
     def asset(self, name: str, version: str) -> str:
         """A static file, in the version that may be cached for ever."""
         return self._build("asset", {"name": name, "v": version})
+
+    def _of_subject(
+        self, of_one: str, of_many: str, ids: Sequence[str], query: Mapping[str, Any]
+    ) -> str:
+        if len(ids) == 1:
+            return self._build(of_one, {"capture_id": ids[0], **query})
+        return self._build(of_many, {"c": list(ids), **query})
 
     def _build(self, endpoint: str, values: Mapping[str, Any]) -> str:
         return self._adapter.build(endpoint, values)

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from hashlib import blake2b
+from typing import Any, TypeVar
 
+from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
-from flaskprof.profiles.model import CallGraph
+from flaskprof.profiles.model import CallGraph, CallTree
 
-__all__ = ["ParsedProfiles"]
+__all__ = ["Made", "ParsedProfiles", "digest"]
+
+Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree)
+
+# About what the parts of a profile take in memory, in bytes.
+_FUNCTION_BYTES = 300
+_NODE_BYTES = 32
+_ESTIMATED_NODE_BYTES = 72
+
+
+def digest(data: bytes) -> bytes:
+    """Return what stands for the content of a file in a key."""
+    return blake2b(data, digest_size=16).digest()
 
 
 class ParsedProfiles:
-    """A small cache from the bytes of a ``.prof`` file to its call graph.
+    """A bounded cache of profiles and of what was made from them, for all threads.
 
-    Entries are found by a digest of the bytes, so that one can never be stale. At most
-    `max_items` functions and edges are kept in all (some 300 bytes each); the profile that
-    was used last is kept whatever its size.
+    Keys must stand for the content that a value is made from, so that none can be stale. At
+    most about `max_bytes` are kept in all; what was used last is kept whatever its size.
     """
 
-    def __init__(self, max_items: int = 200_000) -> None:
-        self._max_items = max_items
-        self._entries: OrderedDict[bytes, tuple[CallGraph, int]] = OrderedDict()
-        self._items = 0
+    def __init__(self, max_bytes: int = 64 * 2**20) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -31,18 +45,31 @@ class ParsedProfiles:
 
     def get(self, data: bytes) -> CallGraph:
         """Return the call graph of a ``.prof`` file; raises `BadProfile`."""
-        digest = blake2b(data, digest_size=16).digest()
+        return self.made((".prof", digest(data)), lambda: read_profile(data))
+
+    def made(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what `make` returned for `key`, or returns now; what it raises passes."""
         with self._lock:
-            if digest in self._entries:
-                self._entries.move_to_end(digest)
-                return self._entries[digest][0]
-        graph = read_profile(data)
-        items = sum(1 + len(stats.callers) for stats in graph.functions.values())
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                known: Made = self._entries[key][0]
+                return known
+        value = make()
+        size = _size(value)
         with self._lock:
-            if digest not in self._entries:
-                self._entries[digest] = graph, items
-                self._items += items
-            while self._items > self._max_items and len(self._entries) > 1:
+            if key not in self._entries:
+                self._entries[key] = value, size
+                self._bytes += size
+            while self._bytes > self._max_bytes and len(self._entries) > 1:
                 _, (_, dropped) = self._entries.popitem(last=False)
-                self._items -= dropped
-        return graph
+                self._bytes -= dropped
+        return value
+
+
+def _size(value: CallGraph | CallTree | EstimatedTree) -> int:
+    """Estimate the bytes that a profile takes in memory."""
+    if isinstance(value, CallGraph):
+        stats = value.functions.values()
+        return _FUNCTION_BYTES * sum(1 + len(of.callers) for of in stats)
+    node = _NODE_BYTES if isinstance(value, CallTree) else _ESTIMATED_NODE_BYTES
+    return node * len(value) + _FUNCTION_BYTES * len(value.functions)

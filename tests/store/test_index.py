@@ -47,7 +47,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def index_file(store):
-    return store.path / "captures" / "index-v2.sqlite"
+    return store.path / "captures" / "index-v3.sqlite"
 
 
 def test_saving_does_not_touch_the_index(store, index_file):
@@ -111,7 +111,7 @@ def test_a_damaged_index_is_built_again(store, index_file, damage):
         index_file.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     else:
         connection = sqlite3.connect(index_file)
-        connection.execute("UPDATE captures SET record = '{}'")
+        connection.execute("UPDATE records SET record = '{}'")
         connection.commit()
         connection.close()
     assert sorted(listed(store, limit=1000)) == sorted(record.id for record in records)

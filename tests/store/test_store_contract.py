@@ -2,8 +2,9 @@
 
 import cProfile
 import os
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -11,9 +12,10 @@ from flaskprof.errors import CaptureNotFound
 from flaskprof.ids import is_capture_id, new_capture_id, time_of
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.record import CaptureRecord
-from flaskprof.store import CaptureQuery, Store
+from flaskprof.store import SORTS, CaptureQuery, Store
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.files import FileStore
+from flaskprof.store.spread import bin_of
 
 BEGIN = 1_763_812_800
 COUNT = 5
@@ -120,6 +122,26 @@ def test_a_page_is_a_window_on_the_list(filled, limit, offset, expected):
         f"{number}.prof" for number in expected
     ]
     assert page.matching == COUNT
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("is_descending", [True, False])
+def test_the_list_is_in_the_order_that_is_asked_for(filled, sort, is_descending):
+    query = CaptureQuery(sort=sort, is_descending=is_descending)
+    found = filled.store.list(query).records
+    values = [SORTS[sort](record) for record in found]
+    assert values == sorted(values, reverse=is_descending)
+    one_by_one = [
+        filled.store.list(replace(query, limit=1, offset=number)).records[0]
+        for number in range(COUNT)
+    ]
+    assert one_by_one == list(found)
+
+
+def test_each_capture_is_in_the_bin_of_its_duration(filled):
+    durations = [r.duration_seconds for r in filled.store.list(CaptureQuery()).records]
+    assert filled.store.spread(CaptureQuery()) == Counter(map(bin_of, durations))
+    assert filled.store.spread(CaptureQuery(route="/nowhere")) == {}
 
 
 @pytest.mark.parametrize("name", ["route", "method", "trigger"])

@@ -3,6 +3,7 @@
 import cProfile
 import json
 import marshal
+from collections import Counter
 from collections.abc import Sequence
 from html.parser import HTMLParser
 
@@ -14,7 +15,8 @@ from flaskprof.config import Settings
 from flaskprof.errors import CaptureNotFound
 from flaskprof.ids import new_capture_id
 from flaskprof.record import CaptureRecord
-from flaskprof.store import CapturePage, CaptureQuery
+from flaskprof.store import SORTS, CapturePage, CaptureQuery
+from flaskprof.store.spread import bin_of
 from flaskprof.web.app import Viewer
 
 NOW = 1_800_000_000.0
@@ -48,14 +50,19 @@ class MemoryStore:
         self.files[record.id, ".prof"] = profile
         return record
 
-    def list(self, query: CaptureQuery) -> CapturePage:
-        everything = sorted(self.records.values(), key=lambda r: r.id, reverse=True)
+    def _matching(self, query: CaptureQuery) -> list[CaptureRecord]:
         wanted = {"route": query.route, "method": query.method, "trigger": query.trigger}
-        found = [
+        return [
             record
-            for record in everything
+            for record in self.records.values()
             if all(v is None or getattr(record, k) == v for k, v in wanted.items())
+            and query.search.casefold() in record.route.casefold()
         ]
+
+    def list(self, query: CaptureQuery) -> CapturePage:
+        everything = list(self.records.values())
+        found = sorted(self._matching(query), key=lambda record: record.id, reverse=True)
+        found.sort(key=SORTS[query.sort], reverse=query.is_descending)
         return CapturePage(
             records=found[query.offset :][: query.limit],
             matching=len(found),
@@ -63,6 +70,9 @@ class MemoryStore:
             methods=_values(everything, "method"),
             triggers=_values(everything, "trigger"),
         )
+
+    def spread(self, query: CaptureQuery) -> dict[int, int]:
+        return Counter(bin_of(record.duration_seconds) for record in self._matching(query))
 
     def record(self, capture_id: str) -> CaptureRecord:
         try:

@@ -37,7 +37,7 @@ def test_the_page_says_what_is_known_of_the_capture(see, capture):
         f"Capture {capture.id}",
     ):
         assert part in text
-    assert page.links["Download .prof"] == f"/c/{capture.id}.prof"
+    assert page.links["Download .prof"] == f"/c/{capture.id}/export/prof"
     assert page.links[".json"] == f"/c/{capture.id}.json"
     assert ".pb.gz" not in page.links
     assert page.values("datetime") == ["2027-01-15T07:59:00.000Z"]
@@ -252,4 +252,4 @@ def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_pro
     assert "Recording ≈ 500 ms 25.0 % of wall" in text
     assert "Clock tsc" in text
     assert "Other requests meanwhile 3" in text
-    assert page.links[".pb.gz"] == f"/c/{record.id}.pb.gz"
+    assert page.links[".pb.gz"] == f"/c/{record.id}/export/pprof"

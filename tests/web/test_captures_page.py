@@ -21,7 +21,7 @@ def test_captures_are_listed_newest_first_with_what_is_known_of_them(see, store)
         service="shop",
         host="web-1",
     )
-    page = see("/")
+    page = see("/captures")
     assert page.column("Request") == ["POST /new/<int:id>", "GET /old"]
     assert page.column("Status") == ["200", "404"]
     assert page.column("Wall time") == ["500 ms", "1.50 s"]
@@ -37,8 +37,8 @@ def test_captures_are_listed_newest_first_with_what_is_known_of_them(see, store)
 
 def test_each_capture_leads_to_its_page(see, ask, store):
     record = store.add(b"", route="/cart")
-    assert see("/").links["GET /cart"] == f"/c/{record.id}"
-    assert ask("/")["captures"][0]["links"] == {
+    assert see("/captures").links["GET /cart"] == f"/c/{record.id}"
+    assert ask("/captures")["captures"][0]["links"] == {
         "page": f"/c/{record.id}",
         "profile": f"/c/{record.id}.prof",
         "record": f"/c/{record.id}.json",
@@ -48,7 +48,7 @@ def test_each_capture_leads_to_its_page(see, ask, store):
 def test_a_title_stands_in_place_of_method_and_route(see, store):
     store.add(b"", started=NOW - 2, route="")
     store.add(b"", started=NOW - 1, title="load.prof", route="", method="")
-    assert see("/").column("Request") == ["load.prof", "GET (no route)"]
+    assert see("/captures").column("Request") == ["load.prof", "GET (no route)"]
 
 
 @pytest.fixture
@@ -79,43 +79,50 @@ def mixed(store):
     ],
 )
 def test_the_list_is_filtered_by_route_method_and_trigger(ask, see, mixed, query, matching):
-    data = ask(f"/?{query}")
+    data = ask(f"/captures?{query}")
     assert data["matching"] == matching
     assert len(data["captures"]) == min(matching, 50)
-    page = see(f"/?{query}")
+    page = see(f"/captures?{query}")
     shown = f"1\N{EN DASH}{min(matching, 50)} of {matching} captures"
     assert (shown in page.text) if matching else ("No capture matches." in page.text)
 
 
 def test_the_chosen_filter_stays_chosen_even_if_nothing_has_that_value(see, mixed):
-    page = see("/?route=/nothing&method=POST")
+    page = see("/captures?route=/nothing&method=POST")
     html = [(name, value) for tag, name, value in page.attributes if tag == "option"]
     chosen = [html[i - 1][1] for i, (name, _) in enumerate(html) if name == "selected"]
     assert chosen == ["/nothing", "POST"]
 
 
 def test_pages_lead_from_one_to_the_next_and_back_with_the_filter_kept(see, ask, mixed):
-    first = see("/?method=GET")
+    first = see("/captures?method=GET")
     assert "← Newer" not in first.links
-    assert first.links["Older →"] == "/?method=GET&page=2"
+    assert first.links["Older →"] == "/captures?method=GET&page=2"
     second = see(first.links["Older →"])
     assert "51\N{EN DASH}60 of 60 captures" in second.text
     assert "Older →" not in second.links
-    assert second.links["← Newer"] == "/?method=GET"
-    seen = ask("/")["captures"] + ask("/?page=2")["captures"] + ask("/?page=3")["captures"]
+    assert second.links["← Newer"] == "/captures?method=GET"
+    seen = (
+        ask("/captures")["captures"]
+        + ask("/captures?page=2")["captures"]
+        + ask("/captures?page=3")["captures"]
+    )
     assert [row["id"] for row in seen] == sorted((r for r in mixed.records), reverse=True)
-    assert ask("/?page=2")["links"] == {"newer": "/", "older": "/?page=3"}
+    assert ask("/captures?page=2")["links"] == {
+        "newer": "/captures",
+        "older": "/captures?page=3",
+    }
 
 
 def test_a_page_beyond_the_end_leads_back(see, mixed):
-    page = see("/?page=99")
+    page = see("/captures?page=99")
     assert "No capture matches." in page.text
-    assert page.links["Show all of them."] == "/"
+    assert page.links["Show all of them."] == "/captures"
 
 
 def test_an_empty_list_tells_what_to_send(see, client, store):
-    assert 'curl -i -H "X-Profile: 1" http://localhost:5000/' in see("/").text
-    mounted = see("/", base_url="http://127.0.0.1:8080/shop/flaskprof")
+    assert 'curl -i -H "X-Profile: 1" http://localhost:5000/' in see("/captures").text
+    mounted = see("/captures", base_url="http://127.0.0.1:8080/shop/flaskprof")
     assert 'curl -i -H "X-Profile: 1" http://127.0.0.1:8080/shop/' in mounted.text
     assert "flaskprof token" in mounted.text
 
@@ -125,7 +132,7 @@ def test_a_command_to_copy_never_holds_a_strange_host(viewer, host):
     environ = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "/flaskprof",
-        "PATH_INFO": "/",
+        "PATH_INFO": "/captures",
         "HTTP_HOST": host,
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
@@ -141,5 +148,5 @@ def test_the_prefix_of_the_settings_is_taken_off_the_applications_address(store)
     from werkzeug.test import Client
 
     client = Client(Viewer(store, settings=Settings(prefix="/internal/profiles")))
-    text = client.get("/", base_url="http://localhost/internal/profiles").text
+    text = client.get("/captures", base_url="http://localhost/internal/profiles").text
     assert "http://localhost/</code>" in text

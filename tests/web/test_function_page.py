@@ -65,7 +65,7 @@ def test_every_function_leads_on_to_its_neighbours_and_back(see, capture, stats)
     link = page.links["fibonacci"]
     page = see(link)
     assert page.links["GET /heavy-computation"] == f"/c/{capture.id}"
-    assert page.links["Captures"] == "/"
+    assert page.links["Captures"] == "/captures"
     above = see(page.links["<genexpr>"])
     assert "fibonacci" in above.links
     assert above.links["fibonacci"] == link

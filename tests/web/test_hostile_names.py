@@ -51,7 +51,7 @@ def test_nothing_foreign_becomes_markup(see, ask, hostile, hostile_names):
         assert all(
             value.startswith("/") or value == "#content" for value in page.values("href")
         )
-        assert page.values("src") == [see("/").values("src")[0]]
+        assert page.values("src") == [see("/captures").values("src")[0]]
 
 
 def test_every_name_is_shown_for_what_it_is(see, hostile, hostile_names):
@@ -59,7 +59,7 @@ def test_every_name_is_shown_for_what_it_is(see, hostile, hostile_names):
     shown = page.column("Function")
     for name in hostile_names:
         assert " ".join(visible(name).split()) in shown
-    assert set(see("/").column("Request")) >= {
+    assert set(see("/captures").column("Request")) >= {
         " ".join(visible(name).split()) for name in hostile_names
     }
 

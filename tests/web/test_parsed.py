@@ -25,8 +25,22 @@ def test_other_bytes_are_another_profile():
     assert profiles.get(prof("a.py")) != profiles.get(prof("b.py"))
 
 
+def test_what_is_made_of_a_profile_is_made_once_for_each_key():
+    profiles = ParsedProfiles()
+    made = []
+
+    def make():
+        made.append(profiles.get(prof("a.py")))
+        return made[-1]
+
+    assert profiles.made("x", make) is profiles.made("x", make)
+    assert len(made) == 1
+    profiles.made("y", make)
+    assert len(made) == 2
+
+
 def test_what_was_used_longest_ago_makes_room():
-    profiles = ParsedProfiles(max_items=25)
+    profiles = ParsedProfiles(max_bytes=7_500)
     a, b, c = (prof(name, 10) for name in "abc")
     first = profiles.get(a)
     second = profiles.get(b)
@@ -38,7 +52,7 @@ def test_what_was_used_longest_ago_makes_room():
 
 
 def test_a_profile_above_the_bound_is_kept_alone():
-    profiles = ParsedProfiles(max_items=25)
+    profiles = ParsedProfiles(max_bytes=7_500)
     profiles.get(prof("small"))
     large = profiles.get(prof("large", 100))
     assert profiles.get(prof("large", 100)) is large
@@ -54,7 +68,7 @@ def test_a_bad_profile_is_refused_each_time_and_not_kept():
 
 
 def test_many_threads_may_ask_at_once():
-    profiles = ParsedProfiles(max_items=60)
+    profiles = ParsedProfiles(max_bytes=18_000)
     files = [prof(str(n), 20) for n in range(6)]
     wrong = []
     start = threading.Barrier(4)

@@ -265,5 +265,5 @@ def test_every_link_works_where_the_viewer_is_mounted_deeper(viewer, capture):
             if link not in done and link not in todo:
                 todo.append(link)
     assert f"{root}/c/{capture.id}" in done
-    assert any("/f/" in url for url in done)
-    assert any(".prof" in url for url in done)
+    assert any("view=sandwich&fn=" in url for url in done)
+    assert any(url.endswith("/export/prof") for url in done)

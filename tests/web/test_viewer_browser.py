@@ -106,8 +106,8 @@ def pages(full_store, capture, flask_prof):
     hostile_graph = read_profile(full_store.files[hostile.id, ".prof"])
     long = next(f for f in hostile_graph.functions if f.name.startswith("long_"))
     return {
-        "captures": "/",
-        "captures-none-match": "/?route=/nothing",
+        "captures": "/captures",
+        "captures-none-match": "/captures?route=/nothing",
         "capture": f"/c/{capture.id}?rows=30",
         "capture-sorted-searched": f"/c/{capture.id}?sort=cumulative&search=json&rows=all",
         "capture-hostile": f"/c/{hostile.id}",
@@ -188,7 +188,7 @@ def test_everything_works_without_javascript(browser, serve, viewer, full_store,
     base = serve(viewer)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(base)
+    page.goto(f"{base}/captures")
     page.select_option("select[name=route]", "/heavy-computation")
     page.click("button:text('Filter')")
     page.click("tbody th a")
@@ -243,7 +243,7 @@ def test_the_keyboard_reaches_content_and_search_first(browser, serve, viewer, c
 def test_an_empty_viewer_tells_a_newcomer_what_to_send(browser, serve, viewer):
     page = browser.new_page(viewport=SIZES["phone"])
     found = faults(page)
-    page.goto(serve(viewer))
+    page.goto(f"{serve(viewer)}/captures")
     page.screenshot(path=SHOTS / "captures-empty-phone-light.png", full_page=True)
     assert 'curl -i -H "X-Profile: 1"' in page.inner_text("main")
     assert page.evaluate("document.scrollingElement.scrollWidth") == 390

@@ -14,7 +14,7 @@ JSON = {"Accept": "application/json"}
 def test_what_an_application_saved_is_shown(tmp_path, flask_prof):
     store = DirectoryStore(tmp_path / "data")
     client = Client(Viewer(store, settings=Settings()))
-    assert "Nothing has been captured yet" in client.get("/").text
+    assert "Nothing has been captured yet" in client.get("/captures").text
     record = CaptureRecord(
         id=new_capture_id(),
         started=1_800_000_000.0,
@@ -26,8 +26,8 @@ def test_what_an_application_saved_is_shown(tmp_path, flask_prof):
     )
     assert client.get(f"/c/{record.id}").status_code == 202
     store.save(record, {".prof": flask_prof})
-    assert client.get("/", headers=JSON).json["captures"][0]["id"] == record.id
-    assert "/orders/&lt;int:id&gt;" in client.get("/").text
+    assert client.get("/captures", headers=JSON).json["captures"][0]["id"] == record.id
+    assert "/orders/&lt;int:id&gt;" in client.get("/captures").text
     assert "fibonacci" in client.get(f"/c/{record.id}").text
     assert client.get(f"/c/{record.id}.prof").data == flask_prof
     assert CaptureRecord.from_json(client.get(f"/c/{record.id}.json").data) == record

@@ -23,8 +23,9 @@ FUNCTION = Function("/srv/shop/views.py", 12, "cart")
 )
 def test_every_link_lies_under_the_script_name(script_name, root):
     links = Links(script_name)
-    assert links.captures() == f"{root}/"
-    assert links.captures(route="/a b", page=2) == f"{root}/?route=/a+b&page=2"
+    assert links.overview() == f"{root}/"
+    assert links.captures() == f"{root}/captures"
+    assert links.captures(route="/a b", page=2) == f"{root}/captures?route=/a+b&page=2"
     assert links.capture(ID) == f"{root}/c/{ID}"
     assert links.function(ID, FUNCTION) == f"{root}/c/{ID}/f/{function_key(FUNCTION)}"
     assert links.download_profile(ID) == f"{root}/c/{ID}.prof"
@@ -35,7 +36,8 @@ def test_every_link_lies_under_the_script_name(script_name, root):
 @pytest.mark.parametrize(
     ("path", "endpoint", "arguments"),
     [
-        ("/", "captures", {}),
+        ("/", "overview", {}),
+        ("/captures", "captures", {}),
         (f"/c/{ID}", "capture", {"capture_id": ID}),
         (f"/c/{ID}.prof", "download_profile", {"capture_id": ID}),
         (f"/c/{ID}.json", "download_record", {"capture_id": ID}),

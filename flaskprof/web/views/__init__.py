@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flaskprof.web.views.capture import capture
+from flaskprof.web.views.capture import capture, merge
 from flaskprof.web.views.captures import captures
+from flaskprof.web.views.export import capture_export, merge_export
 from flaskprof.web.views.files import download_profile, download_record, download_stacks
 from flaskprof.web.views.function import function
 from flaskprof.web.visit import View
@@ -13,8 +14,12 @@ from flaskprof.web.visit import View
 __all__ = ["VIEWS"]
 
 VIEWS: Mapping[str, View] = {
+    "overview": captures,
     "captures": captures,
     "capture": capture,
+    "capture_export": capture_export,
+    "merge": merge,
+    "merge_export": merge_export,
     "function": function,
     "download_profile": download_profile,
     "download_stacks": download_stacks,

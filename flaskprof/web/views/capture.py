@@ -9,6 +9,7 @@ from typing import Any
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import rows
 from flaskprof.web.figures import Figure, count, seconds
+from flaskprof.web.links import function_key
 from flaskprof.web.rows import (
     FunctionRow,
     Summary,
@@ -19,9 +20,11 @@ from flaskprof.web.rows import (
     summary,
 )
 from flaskprof.web.state import MANY_ROWS, Head, TableState, heads
+from flaskprof.web.subject import Subject, merged, subject_of
+from flaskprof.web.views.function import sandwich
 from flaskprof.web.visit import Page, Visit
 
-__all__ = ["capture"]
+__all__ = ["capture", "merge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,23 @@ class CaptureView:
 
 def capture(visit: Visit, capture_id: str) -> Page:
     """Show one capture: its metadata and the table of its functions."""
-    record = visit.store.record(capture_id)
-    graph = visit.profiles.get(visit.store.read(capture_id, ".prof"))
+    return _page(visit, subject_of(visit, capture_id))
+
+
+def merge(visit: Visit) -> Page:
+    """Show several captures added up, as one is shown."""
+    return _page(visit, merged(visit, visit.query.getlist("c")))
+
+
+def _page(visit: Visit, subject: Subject) -> Page:
+    if visit.query.get("view") == "sandwich" and visit.query.get("fn"):
+        return sandwich(visit, subject, visit.query["fn"])
+    return _table(visit, subject)
+
+
+def _table(visit: Visit, subject: Subject) -> Page:
+    graph = subject.graph
+    record = subject.whole_record
     state = TableState.from_query(visit.query, visit.settings)
     found = rows(
         graph,
@@ -64,17 +82,17 @@ def capture(visit: Visit, capture_id: str) -> Page:
     shown = found[: state.limit]
 
     def url(function: Function) -> str:
-        return visit.links.function(capture_id, function)
+        return subject.page(view="sandwich", fn=function_key(function))
 
     def here(**changes: str) -> str:
-        return visit.links.capture(capture_id, **state.to_query(**changes))
+        return subject.page(**state.to_query(**changes))
 
     restrictions = visit.settings.restrictions
     view = CaptureView(
         summary=summary(record, graph, now=visit.now),
-        profile_url=visit.links.download_profile(capture_id),
-        stacks_url=visit.links.download_stacks(capture_id) if record.has_stacks else "",
-        record_url=visit.links.download_record(capture_id),
+        profile_url=subject.export("prof"),
+        stacks_url=subject.export("pprof") if subject.has_stacks else "",
+        record_url=visit.links.download_record(subject.ids[0]) if subject.record else "",
         total=seconds(graph.total_seconds),
         total_calls=count(graph.total_calls),
         functions=count(len(graph.functions)),

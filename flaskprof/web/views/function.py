@@ -24,9 +24,10 @@ from flaskprof.web.rows import (
     row_data,
     summary,
 )
+from flaskprof.web.subject import Subject, subject_of
 from flaskprof.web.visit import Page, Visit
 
-__all__ = ["function"]
+__all__ = ["function", "sandwich"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,21 @@ class FunctionView:
 
 
 def function(visit: Visit, capture_id: str, key: str) -> Page:
+    """Show one function of a capture, at the address that it had before."""
+    return sandwich(visit, subject_of(visit, capture_id), key)
+
+
+def sandwich(visit: Visit, subject: Subject, key: str) -> Page:
     """Show who called a function and what it called, with the sums of each edge."""
-    record = visit.store.record(capture_id)
-    graph = visit.profiles.get(visit.store.read(capture_id, ".prof"))
-    wanted = next((known for known in graph.functions if function_key(known) == key), None)
+    record, graph = subject.whole_record, subject.graph
+    wanted = subject.function(key)
     if wanted is None:
         raise NotFound("This capture holds no function of that address.")
     row = next(row for row in rows(graph) if row.function == wanted)
     above, below = callers(graph, wanted), callees(graph, wanted)
 
     def url(other: Function) -> str:
-        return visit.links.function(capture_id, other)
+        return subject.page(view="sandwich", fn=function_key(other))
 
     def shown(edge: Edge) -> FunctionRow:
         whole = row.cumulative_seconds
@@ -61,7 +66,7 @@ def function(visit: Visit, capture_id: str, key: str) -> Page:
 
     view = FunctionView(
         summary=summary(record, graph, now=visit.now),
-        capture_url=visit.links.capture(capture_id),
+        capture_url=subject.page(),
         function=function_name(wanted, url=url(wanted)),
         sums=function_row(row, url=url(wanted)),
         is_recursive=row.calls != row.primitive_calls,

@@ -1,0 +1,211 @@
+"""What a page of the viewer is about: one capture or file, or several of them added up.
+
+All pages of a profile take a `Subject` and do not care which it is::
+
+    subject = subject_of(visit, capture_id)     # a capture, or a file
+    subject = merged(visit, capture_ids)        # several as one
+
+With ``app=1`` in the query of the visit its profile is that of the application's own code:
+everything else is folded into its caller, with its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from werkzeug.exceptions import BadRequest
+
+from flaskprof.errors import ConfigError
+from flaskprof.formats.pprof import read_pprof
+from flaskprof.profiles.estimate import EstimatedTree, estimate
+from flaskprof.profiles.fold import folded
+from flaskprof.profiles.merge import merge
+from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
+from flaskprof.profiles.paths import Kind, kind_of
+from flaskprof.profiles.sums import call_graph
+from flaskprof.record import CaptureRecord, added_up
+from flaskprof.web.links import function_key
+from flaskprof.web.parsed import Made, digest
+from flaskprof.web.visit import Visit
+
+__all__ = ["MOST_MERGED", "Subject", "is_foreign", "merged", "subject_of"]
+
+MOST_MERGED = 100
+"""How many captures are added up for one page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A profile that is shown, where it comes from and where its pages are.
+
+    `records` are those of the captures, of which `ids` are the IDs. `truth` is "exact"
+    where whole stacks were recorded, "sampled", or "estimated" where stacks are estimated
+    from sums. Figures come from `graph`, stacks from `tree`; both are parsed when they are
+    first asked for, which may raise `BadProfile`.
+    """
+
+    ids: tuple[str, ...]
+    records: tuple[CaptureRecord, ...]
+    is_application_only: bool
+    visit: Visit
+
+    @property
+    def record(self) -> CaptureRecord | None:
+        """What is known of the one capture; None where several are added up."""
+        return self.records[0] if len(self.records) == 1 else None
+
+    @property
+    def whole_record(self) -> CaptureRecord:
+        """The record of one capture, or what can be said of several together."""
+        return self.record or added_up(self.records)
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        if self.record:
+            return self.record.name
+        names = {record.name for record in self.records}
+        same = f" of {names.pop()}" if len(names) == 1 else ""
+        return f"{len(self.records)} captures{same}"
+
+    @property
+    def has_stacks(self) -> bool:
+        """Whether the stacks themselves were recorded."""
+        return all(record.has_stacks for record in self.records)
+
+    @property
+    def truth(self) -> str:
+        """How true the stacks are: "exact", "estimated" or "sampled"."""
+        if self.graph.is_sampled or any(r.exactness == "sampled" for r in self.records):
+            return "sampled"
+        return "exact" if self.has_stacks else "estimated"
+
+    @property
+    def graph(self) -> CallGraph:
+        """The sums of each function and edge, from which every figure comes."""
+        if self.is_application_only and self.has_stacks:
+            return self._made("graph", ".pb.gz", lambda: call_graph(self.profile))
+        return self._made("graph", ".prof", self._graph)
+
+    @property
+    def profile(self) -> Profile:
+        """The call tree where stacks were recorded, else the graph."""
+        if not self.has_stacks:
+            return self.graph
+        return self._made("tree", ".pb.gz", self._tree)
+
+    @property
+    def tree(self) -> CallTree | EstimatedTree:
+        """The call tree, estimated with bounds where stacks were not recorded."""
+        profile = self.profile
+        if isinstance(profile, CallTree):
+            return profile
+        return self._made("estimate", ".prof", self._estimate)
+
+    def function(self, key: str) -> Function | None:
+        """Return the function that `key` stands for in addresses, if it is in the profile."""
+        return next(
+            (known for known in self.graph.functions if function_key(known) == key), None
+        )
+
+    def page(self, **query: Any) -> str:
+        """The address of its page; `view`, `fn` and whatever else are its query.
+
+        What restricts the profile to the application's own code is kept unless `app` says
+        otherwise.
+        """
+        return self.visit.links.subject(self.ids, **self._with_app(query))
+
+    def tree_data(self, **query: Any) -> str:
+        """The address of the data of its flame view."""
+        return self.visit.links.subject_tree(self.ids, **self._with_app(query))
+
+    def export(self, name: str) -> str:
+        """The address of its download in one of the formats."""
+        return self.visit.links.subject_export(self.ids, name, **self._with_app({}))
+
+    def _with_app(self, query: dict[str, Any]) -> dict[str, Any]:
+        query = {"app": "1" if self.is_application_only else ""} | query
+        return {name: value for name, value in query.items() if value not in ("", None)}
+
+    def _graph(self) -> CallGraph:
+        parts = [self.visit.profiles.get(data) for data in self._files(".prof")]
+        graph = parts[0] if len(parts) == 1 else _merged(parts)
+        assert isinstance(graph, CallGraph)  # noqa: S101  graphs add up to one; for mypy
+        return folded(graph, is_foreign) if self.is_application_only else graph
+
+    def _tree(self) -> CallTree:
+        parts = [
+            self.visit.profiles.made(("tree", digest(data)), partial(read_pprof, data))
+            for data in self._files(".pb.gz")
+        ]
+        tree = parts[0] if len(parts) == 1 else _merged(parts)
+        assert isinstance(tree, CallTree)  # noqa: S101  trees add up to one; for mypy
+        return folded(tree, is_foreign) if self.is_application_only else tree
+
+    def _estimate(self) -> EstimatedTree:
+        if not self.is_application_only:
+            return estimate(self.graph)
+        # Bounds hold for what was summed up, which a graph that was folded is not.
+        return folded(estimate(self._unfolded().graph), is_foreign)
+
+    def _unfolded(self) -> Subject:
+        return Subject(
+            ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
+        )
+
+    def _files(self, suffix: str) -> list[bytes]:
+        return [self.visit.store.read(capture_id, suffix) for capture_id in self.ids]
+
+    def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
+        digests = tuple(digest(data) for data in self._files(suffix))
+        return self.visit.profiles.made((what, self.is_application_only, digests), make)
+
+
+def subject_of(visit: Visit, capture_id: str) -> Subject:
+    """Return what a page shows of one capture; raises `CaptureNotFound`."""
+    return _subject(visit, [capture_id])
+
+
+def merged(visit: Visit, capture_ids: Sequence[str]) -> Subject:
+    """Return several captures as one subject; the same one twice counts once.
+
+    Raises `CaptureNotFound` for any that is not there, and `BadRequest` for none, for more
+    than `MOST_MERGED`, and where exact and sampled ones are to be added up.
+    """
+    ids = sorted(set(capture_ids))
+    if not ids:
+        raise BadRequest("c: name the captures to add up, each as c=<id>")
+    if len(ids) > MOST_MERGED:
+        raise BadRequest(f"c: {len(ids)} captures, of which {MOST_MERGED} can be added up")
+    return _subject(visit, ids)
+
+
+def is_foreign(function: Function) -> bool:
+    """Whether a function is not of the application's own code."""
+    return kind_of(function) is not Kind.APPLICATION
+
+
+def _subject(visit: Visit, ids: Sequence[str]) -> Subject:
+    subject = Subject(
+        ids=tuple(ids),
+        records=tuple(visit.store.record(capture_id) for capture_id in ids),
+        is_application_only=visit.query.get("app", "") in ("1", "yes", "on"),
+        visit=visit,
+    )
+    if len({record.exactness == "sampled" for record in subject.records}) > 1:
+        raise BadRequest(_MIXED)
+    return subject
+
+
+_MIXED = "sampled captures and exact ones cannot be added up: choose those of one kind"
+
+
+def _merged(parts: Sequence[Profile]) -> Profile:
+    try:
+        return merge(parts)
+    except ConfigError:
+        raise BadRequest(_MIXED) from None

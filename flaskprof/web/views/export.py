@@ -1,0 +1,41 @@
+"""A profile as a file for another tool, in every format that is written."""
+
+from __future__ import annotations
+
+import re
+
+from werkzeug.exceptions import NotFound
+
+from flaskprof.formats import FORMATS
+from flaskprof.web.subject import Subject, merged, subject_of
+from flaskprof.web.visit import Download, Visit
+
+__all__ = ["capture_export", "merge_export"]
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def capture_export(visit: Visit, capture_id: str, name: str) -> Download:
+    """Write one capture in the format of that name."""
+    return _export(subject_of(visit, capture_id), name)
+
+
+def merge_export(visit: Visit, name: str) -> Download:
+    """Write several captures, added up, in the format of that name."""
+    return _export(merged(visit, visit.query.getlist("c")), name)
+
+
+def _export(subject: Subject, name: str) -> Download:
+    row = FORMATS.get(name)
+    if row is None:
+        raise NotFound(f"There is no format {name!r}, but " + ", ".join(FORMATS) + ".")
+    profile = subject.profile if row.has_stacks else subject.graph
+    body = row.write(profile, subject.whole_record)
+    return Download(body, _file_name(subject) + row.suffix, row.media_type)
+
+
+def _file_name(subject: Subject) -> str:
+    """Call the file as its capture; a merge has no name of its own but that of its parts."""
+    if subject.record:
+        return subject.record.id
+    return _UNFIT.sub("-", subject.title).strip("-.")[:80] or "merged"
