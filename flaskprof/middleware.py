@@ -14,12 +14,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from threading import get_ident
-from time import perf_counter_ns, thread_time_ns, time_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
-from werkzeug.wsgi import get_current_url
+from werkzeug.wsgi import ClosingIterator, get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
@@ -31,6 +30,7 @@ from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
 from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
+from flaskprof.metrics.visit import Measured, Visit
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -42,6 +42,8 @@ __all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
 # Where an exchange is found in its environ: by a middleware further in, and by what
 # hears of exceptions that the application handles itself.
 EXCHANGE = "flaskprof.exchange"
+
+_FORGOTTEN: WSGIEnvironment = {}
 
 T = TypeVar("T")
 
@@ -73,7 +75,7 @@ class Middleware:
         self._pages = pages
         self._page_starts = pages.starts
         self._rules = rules
-        self._name_route = name_route
+        self._name_route = name_route.__call__  # a method is called faster than an object
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -85,11 +87,20 @@ class Middleware:
                 page = self._pages.find(environ)
                 if page is not None:
                     return self._answer(page, environ, start_response)
-            outer = environ.get(EXCHANGE)
-            if outer is not None:
-                outer.is_named_by(self._name_route, environ)
+            if EXCHANGE in environ:
+                environ[EXCHANGE].is_named_by(self._name_route, environ)
                 return self.app(environ, start_response)
-            exchange = self._begin(environ, start_response, entered)
+            recorder = self.recorder
+            if not recorder.is_started:
+                recorder.start(self._rules.explain())
+            if recorder.abandoned:
+                recorder.end_abandoned()
+            if recorder.overlaps.is_counting:
+                recorder.request_started()
+            ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
+            exchange = Exchange() if ask is None else CapturedExchange(environ, recorder, ask)
+            exchange.begin(environ, start_response, recorder, self._name_route, entered)
+            environ[EXCHANGE] = exchange
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
@@ -106,34 +117,11 @@ class Middleware:
             outer.is_counted = False
         return page(environ, start_response)
 
-    def _begin(
-        self, environ: WSGIEnvironment, start_response: StartResponse, entered: int
-    ) -> Exchange:
-        recorder = self.recorder
-        if not recorder.is_started:
-            recorder.start(self._rules.explain())
-        if recorder.abandoned:
-            recorder.end_abandoned()
-        if recorder.overlaps.is_counting:
-            recorder.request_started()
-        ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
-        if ask is None:
-            exchange = Exchange(environ, start_response, recorder, self._name_route)
-        else:
-            exchange = CapturedExchange(
-                environ, start_response, recorder, self._name_route, ask
-            )
-        environ[EXCHANGE] = exchange
-        exchange.begin(entered)
-        return exchange
 
-
-class Exchange:
+class Exchange(Visit):
     """One request and its response, from the call of the application to its `end`."""
 
     __slots__ = (
-        "_begin_ns",
-        "_cpu_started",
         "_environ",
         "_label",
         "_length",
@@ -143,57 +131,48 @@ class Exchange:
         "_queued_ns",
         "_recorder",
         "_server_start_response",
-        "_started",
         "_status",
         "_stream",
-        "_thread",
         "exception",
         "is_counted",
-        "is_ended",
         "method",
-        "recording",
     )
 
-    def __init__(
+    recording: Recording | None = None
+
+    def begin(
         self,
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
-        name_route: RouteNamer,
+        name_route: Callable[[WSGIEnvironment], Match],
+        entered: int,
     ) -> None:
+        """Begin to count and time; we are at work since `entered`."""
         self.method: str = environ["REQUEST_METHOD"]
         self.exception: type[BaseException] | None = None
         self.is_counted = True
-        self.recording: Recording | None = None
         self._environ = environ
         self._server_start_response = start_response
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
-        self._metrics = recorder.metrics
+        self._metrics = metrics = recorder.metrics
         self._name_route = name_route
         self._match: Match | None = None
         self._status = ""
         self._length: int | None = None
         self._label = ""
-        self.is_ended = False
+        self._queued_ns: int | None = None
+        if metrics.measures_queue and (
+            "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ
+        ):
+            self._queued_ns = queued_ns(environ, time_ns())
+        self.start(metrics.cells, metrics.active[self.method], entered, metrics.measures_cpu)
+        self._stream = Stream(self.started_ns) if metrics.measures_stream else None
 
-    def begin(self, entered: int) -> None:
-        """Begin to count and time; we are at work since `entered`."""
-        metrics = self._metrics
-        metrics.request_started(self.method)
-        self._queued_ns = (
-            queued_ns(self._environ, time_ns()) if metrics.measures_queue else None
-        )
-        if metrics.measures_cpu:
-            self._thread = get_ident()
-            self._cpu_started = thread_time_ns()
-        else:
-            self._thread = 0
-        self._started = started = perf_counter_ns()
-        self._begin_ns = started - entered
-        self._stream = Stream(started) if metrics.measures_stream else None
-
-    def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
+    def is_named_by(
+        self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
+    ) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
         self._name_route = name_route
         self._environ = environ
@@ -205,6 +184,14 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
+        # What a response of werkzeug gives has no length and is to be closed.
+        if type(result) is ClosingIterator and self._stream is None:
+            return self.follow(result)
+        return self._follow_other(result, environ)
+
+    def _follow_other(
+        self, result: Iterable[bytes], environ: WSGIEnvironment
+    ) -> Iterable[bytes]:
         stream = self._stream
         if _is_passed_on(result, environ):
             if stream is not None:
@@ -219,7 +206,7 @@ class Exchange:
         return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
-        """Note status and route, and start the response as the application does."""
+        """Note status, route and length, and start the response as the application does."""
         self._status = status
         self.name()
         self._measure(headers)
@@ -260,63 +247,52 @@ class Exchange:
 
     def end(self) -> None:
         """Count the request; only the first call does so. Never raises."""
-        if self.is_ended:
+        measured = self.stop()
+        if measured is None:
             return
-        self.is_ended = True
         try:
-            ended = perf_counter_ns()
-            metrics = self._metrics
-            self._release()
-            metrics.request_ended(self.method)
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
                 match = self._name_route(self._environ)
-            duration_ns = ended - self._started
-            profile_id = self._hand_over(match, duration_ns / 1e9)
-            if self.is_counted and match.is_counted:
-                self._count(match, duration_ns, profile_id)
-            if ended >= metrics.next_note_ns:
-                metrics.note_process()
-            if not ended & OWN_MASK:
-                spent_ns = self._begin_ns + perf_counter_ns() - ended
-                metrics.count_own_time("requests", spent_ns * OWN_SHARE)
+            self._conclude(match, measured)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
         finally:
             # The environ holds this object too; without the cycle both go at once.
-            self._environ = {}
+            self._environ = _FORGOTTEN
+
+    def _conclude(
+        self, match: Match, measured: Measured, profile_id: str | None = None
+    ) -> None:
+        ended, duration_ns, cpu_ns = measured
+        metrics = self._metrics
+        if self.is_counted and match.is_counted:
+            metrics.observe(
+                self.method,
+                match.route,
+                # Without a status the server answers for the application.
+                self._status[:3] or "500",
+                duration_ns,
+                profile_id,
+                cpu_ns,
+                self._queued_ns,
+                None if self.method == "HEAD" else self._length,
+                self._label,
+                self._stream,
+            )
+            if self.exception is not None:
+                name = self.exception.__name__
+                metrics.count_exception(self.method, match.route, name)
+        if ended >= metrics.next_note_ns:
+            metrics.note_process()
+        if not ended & OWN_MASK:
+            spent_ns = self.started_ns - self.entered_ns + perf_counter_ns() - ended
+            metrics.count_own_time("requests", spent_ns * OWN_SHARE)
 
     def abandon(self) -> None:
         """Have the exchange ended later; for finalizers, which may take no lock."""
         self._recorder.abandoned.append(self)
-
-    def _release(self) -> None:
-        """End what else runs with the request."""
-
-    def _hand_over(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
-        """Hand the capture of the request over, if there is one, and return its ID."""
-        return None
-
-    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
-        cpu_ns = None
-        if self._thread and self._thread == get_ident():
-            cpu_ns = thread_time_ns() - self._cpu_started
-        self._metrics.observe(
-            self.method,
-            match.route,
-            # Without a status the server answers for the application.
-            self._status[:3] or "500",
-            duration_ns,
-            profile_id,
-            cpu_ns,
-            self._queued_ns,
-            None if self.method == "HEAD" else self._length,
-            self._label,
-            self._stream,
-        )
-        if self.exception is not None:
-            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
 
 
 class CapturedExchange(Exchange):
@@ -334,16 +310,10 @@ class CapturedExchange(Exchange):
         "_overlap",
         "_skip_text",
         "_started_unix",
+        "recording",
     )
 
-    def __init__(
-        self,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        recorder: Recorder,
-        name_route: RouteNamer,
-        ask: Ask,
-    ) -> None:
+    def __init__(self, environ: WSGIEnvironment, recorder: Recorder, ask: Ask) -> None:
         self._ask = ask
         self._base_url = _base_url(environ, recorder)
         self._skip_text = ""
@@ -351,14 +321,12 @@ class CapturedExchange(Exchange):
         self._id = new_capture_id(self._started_unix)
         self._engine: Engine | None = None
         self._overlap: Overlap | None = None
-        recording = None
+        self.recording = None
         try:
-            self._engine, recording = recorder.record(ask)
+            self._engine, self.recording = recorder.record(ask)
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
-        super().__init__(environ, start_response, recorder, name_route)
-        self.recording = recording
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
@@ -420,14 +388,22 @@ class CapturedExchange(Exchange):
         recorder.metrics.count_skip(skip.name)
         recorder.metrics.count_capture(self._ask.trigger, "skipped")
 
-    def _release(self) -> None:
-        if self.recording is not None:
-            self.recording.stop()
-            self._recorder.give_back()
-        if self._overlap is not None:
-            self._recorder.overlaps.end(self._overlap)
+    def stop(self) -> Measured | None:
+        """End the recording too."""
+        measured = super().stop()
+        if measured is not None:
+            if self.recording is not None:
+                self.recording.stop()
+                self._recorder.give_back()
+            if self._overlap is not None:
+                self._recorder.overlaps.end(self._overlap)
+        return measured
+
+    def _conclude(self, match: Match, measured: Measured, _: str | None = None) -> None:
+        super()._conclude(match, measured, self._hand_over(match, measured[1] / 1e9))
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
+        """Hand the capture over, if there is one, and return its ID."""
         engine, recording = self._engine, self.recording
         self._engine = self.recording = None
         if engine is None or recording is None or self._skip_text:
@@ -491,7 +467,7 @@ class TimedBody:
 
     def __del__(self) -> None:
         # A server that broke off may never have closed it (werkzeug's on a reset).
-        if not self._exchange.is_ended:
+        if not self._exchange.is_over:
             self._exchange.abandon()
 
 
@@ -532,7 +508,7 @@ class CapturedBody:
 
     def __del__(self) -> None:
         # See TimedBody.
-        if not self._exchange.is_ended:
+        if not self._exchange.is_over:
             self._exchange.abandon()
 
 

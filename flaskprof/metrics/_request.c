@@ -3,8 +3,10 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+#include <structmember.h>
+#include <time.h>
 
 typedef struct {
     PyObject_HEAD
@@ -255,6 +257,141 @@ static PyType_Spec cells_spec = {
     .slots = cells_slots,
 };
 
+typedef struct {
+    PyObject_HEAD
+    Cells *cells; /* NULL before it is started and once it is stopped */
+    Py_ssize_t active;
+    unsigned long thread; /* 0 where processor time is not measured */
+    int64_t thread_started_ns;
+    long long entered_ns;
+    long long started_ns;
+} Visit;
+
+/* The clock of time.perf_counter_ns. */
+static int64_t
+now_ns(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyTime_t now;
+    (void)PyTime_PerfCounterRaw(&now);
+    return now;
+#else
+    return _PyTime_GetPerfCounter();
+#endif
+}
+
+/* The clock of time.thread_time_ns: on Linux a system call, unlike the other one. */
+static int64_t
+thread_ns(void)
+{
+    struct timespec spent;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent) != 0)
+        return 0;
+    return (int64_t)spent.tv_sec * 1000000000 + spent.tv_nsec;
+}
+
+static PyObject *
+visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
+{
+    if (size != 4 || Py_TYPE(args[0])->tp_dealloc != (destructor)cells_dealloc) {
+        PyErr_SetString(PyExc_TypeError,
+                        "start() takes cells, a place, a time, and what to measure");
+        return NULL;
+    }
+    if (self->cells != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "it was started before");
+        return NULL;
+    }
+    Cells *cells = (Cells *)args[0];
+    Py_ssize_t active;
+    int64_t entered;
+    if (read_place(cells, args[1], 1, &active) < 0 || read_int(args[2], &entered) < 0)
+        return NULL;
+    self->cells = (Cells *)Py_NewRef(cells);
+    self->active = active;
+    self->entered_ns = entered;
+    add_to(cells, active, 1);
+    if (args[3] == Py_True) {
+        self->thread = PyThread_get_thread_ident();
+        self->thread_started_ns = thread_ns();
+    }
+    self->started_ns = now_ns();
+    Py_RETURN_NONE;
+}
+
+static void
+visit_dealloc(Visit *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(self->cells);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+visit_stop(Visit *self, PyObject *ignored)
+{
+    (void)ignored;
+    int64_t ended = now_ns();
+    Cells *cells = self->cells;
+    if (cells == NULL)
+        Py_RETURN_NONE;
+    self->cells = NULL;
+    add_to(cells, self->active, -1);
+    Py_DECREF(cells);
+    PyObject *spent = Py_NewRef(Py_None);
+    if (self->thread != 0 && self->thread == PyThread_get_thread_ident())
+        Py_SETREF(spent, PyLong_FromLongLong(thread_ns() - self->thread_started_ns));
+    PyObject *end = PyLong_FromLongLong(ended);
+    PyObject *duration = PyLong_FromLongLong(ended - self->started_ns);
+    PyObject *measured = NULL;
+    if (spent != NULL && end != NULL && duration != NULL)
+        measured = PyTuple_Pack(3, end, duration, spent);
+    Py_XDECREF(spent);
+    Py_XDECREF(end);
+    Py_XDECREF(duration);
+    return measured;
+}
+
+static PyObject *
+visit_is_over(Visit *self, void *ignored)
+{
+    (void)ignored;
+    return PyBool_FromLong(self->cells == NULL);
+}
+
+static PyMethodDef visit_methods[] = {
+    {"start", (PyCFunction)(void (*)(void))visit_start, METH_FASTCALL, NULL},
+    {"stop", (PyCFunction)visit_stop, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef visit_getters[] = {
+    {"is_over", (getter)visit_is_over, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef visit_members[] = {
+    {"entered_ns", T_LONGLONG, offsetof(Visit, entered_ns), READONLY, NULL},
+    {"started_ns", T_LONGLONG, offsetof(Visit, started_ns), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot visit_slots[] = {
+    {Py_tp_dealloc, visit_dealloc},
+    {Py_tp_methods, visit_methods},
+    {Py_tp_getset, visit_getters},
+    {Py_tp_members, visit_members},
+    {0, NULL},
+};
+
+static PyType_Spec visit_spec = {
+    .name = "flaskprof.metrics._request.Visit",
+    .basicsize = sizeof(Visit),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = visit_slots,
+};
+
 /* Whether text is `Content-Length`, in whatever case. */
 static int
 is_content_length(PyObject *text)
@@ -307,12 +444,17 @@ static PyMethodDef module_methods[] = {
 static int
 module_exec(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &cells_spec, NULL);
-    if (type == NULL)
-        return -1;
-    int added = PyModule_AddObjectRef(module, "Cells", type);
-    Py_DECREF(type);
-    return added;
+    PyType_Spec *specs[] = {&cells_spec, &visit_spec};
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
+        if (type == NULL)
+            return -1;
+        int added = PyModule_AddType(module, (PyTypeObject *)type);
+        Py_DECREF(type);
+        if (added < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static PyModuleDef_Slot module_slots[] = {

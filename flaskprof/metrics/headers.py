@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["content_length", "python_content_length", "queued_ns"]
+__all__ = ["QUEUE_STARTS", "content_length", "python_content_length", "queued_ns"]
 
 # What proxies call the moment at which they got the request; the first that is there counts.
-_STARTS = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
+QUEUE_STARTS = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
 # Longer than any proxy waits: the clocks differ, or someone made it up.
 _LONGEST_NS = 600 * 10**9
@@ -26,7 +26,7 @@ def queued_ns(environ: Mapping[str, Any], now_ns: int) -> int | None:
     without a ``t=`` before it, as nginx, HAProxy, Apache and Heroku's router write it. One
     that lies in the future or longer than ten minutes back is no moment of this request's.
     """
-    for name in _STARTS:
+    for name in QUEUE_STARTS:
         text = environ.get(name)
         if text:
             waited_ns = _since(text.strip().removeprefix("t="), now_ns)

@@ -99,13 +99,13 @@ class Metrics:
         self.label = label
         self._directory = directory
         self._file = WorkerFile(bounds_in_ns(buckets), max_series)
+        self.cells = self._file.cells
         self._add = self._file.add
         self._observe = self._file.observe
         self._bounds_ns = self._file.layout.bounds_ns
         self._requests: dict[tuple[str, str, str, str], int] = {}
-        self._active: dict[str, int] = {}
-        overflow = self._file.counter_place(overflow_of_exceptions())
-        self._overflow_of_exceptions = Header.UNCOUNTED if overflow is None else overflow
+        self.active = _ActivePlaces(self._file)
+        self._overflow_of_exceptions = _counter_place(self._file, overflow_of_exceptions())
         self._info_place = Header.UNCOUNTED
         self._cpu_base_ns = 0
         self._is_started = False
@@ -122,24 +122,16 @@ class Metrics:
 
     def request_started(self, method: str) -> None:
         """Count a request in; `request_ended` with the same method counts it out."""
-        try:
-            place = self._active[method]
-        except KeyError:
-            place = self._active_place(method)
-        self._add(place, 1)
+        self._add(self.active[method], 1)
 
     def request_ended(self, method: str) -> None:
         """Count a request out that `request_started` counted in."""
-        try:
-            place = self._active[method]
-        except KeyError:
-            place = self._active_place(method)
-        self._add(place, -1)
+        self._add(self.active[method], -1)
 
     def active_requests(self) -> int:
         """How many requests of this process are counted in and not yet out."""
         words = self._file.words
-        return sum(words[place] for place in set(self._active.values()))
+        return sum(words[place] for place in set(self.active.values()))
 
     def observe(  # noqa: PLR0917  by position: it costs every request
         self,
@@ -255,7 +247,7 @@ class Metrics:
 
     def _begin_anew(self) -> None:
         """Go on in another file, as the one so far was deleted or given up."""
-        self._file.renew((self._info_place, *set(self._active.values())))
+        self._file.renew((self._info_place, *set(self.active.values())))
         self._cpu_base_ns = process.cpu_ns()
 
     def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:
@@ -265,13 +257,7 @@ class Metrics:
         self._file.words[self._counter_place(metric, labels)] = number
 
     def _counter_place(self, metric: table.Metric, labels: tuple[str, ...]) -> int:
-        place = self._file.counter_place((metric.name, *labels))
-        return Header.UNCOUNTED if place is None else place
-
-    def _active_place(self, method: str) -> int:
-        known = known_method(method)
-        place = self._active[known] = self._counter_place(table.ACTIVE, (known,))
-        return place
+        return _counter_place(self._file, (metric.name, *labels))
 
     def _request_place(self, method: str, route: str, status: str, extra: str) -> int:
         labels: tuple[str, ...] = (known_method(method), route, known_status(status))
@@ -282,6 +268,24 @@ class Metrics:
         if labels[:3] == (method, route, status) and place != self._file.overflow:
             self._requests[method, route, status, extra] = place
         return place
+
+
+class _ActivePlaces(dict[str, int]):
+    """The cells that count the requests that are being answered, by any method."""
+
+    def __init__(self, file: WorkerFile) -> None:
+        super().__init__()
+        self._file = file
+
+    def __missing__(self, method: str) -> int:
+        known = known_method(method)
+        place = self[known] = _counter_place(self._file, (table.ACTIVE.name, known))
+        return place
+
+
+def _counter_place(file: WorkerFile, labels: Sequence[str]) -> int:
+    place = file.counter_place(labels)
+    return Header.UNCOUNTED if place is None else place
 
 
 def known_method(method: str) -> str:

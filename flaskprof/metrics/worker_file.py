@@ -73,9 +73,9 @@ class WorkerFile:
         self._label_ends = {Header.REQUESTS: 0, Header.COUNTERS: 0}
         self._bytes = self._memory()
         self.words: memoryview = self._bytes.cast("q")
-        self._cells = Cells(self._bytes, bounds_ns, FIXED_CELLS)
-        self.add: Callable[..., None] = self._cells.add
-        self.observe: Callable[..., None] = self._cells.observe
+        self.cells = Cells(self._bytes, bounds_ns, FIXED_CELLS)
+        self.add: Callable[..., None] = self.cells.add
+        self.observe: Callable[..., None] = self.cells.observe
         overflow = self._take(self.layout.requests, label_text([OVERFLOW] * 3))
         assert overflow is not None  # noqa: S101  the first slot is always free
         self.overflow = overflow
@@ -88,7 +88,7 @@ class WorkerFile:
 
     def _move_to(self, data: memoryview, kept: Sequence[int] | None = None) -> None:
         """Go on in other memory, with all words as they are by now or only those `kept`."""
-        self._cells.move_to(data, kept)
+        self.cells.move_to(data, kept)
         self._bytes = data
         self.words = data.cast("q")
 
@@ -256,7 +256,7 @@ class WorkerFile:
     def _forget_after_fork(self) -> None:
         """In a child: the file is the parent's, and a request in flight counts there."""
         self._lock = threading.RLock()
-        self._cells.forget_lock()
+        self.cells.forget_lock()
         self.leave()
 
 
