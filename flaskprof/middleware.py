@@ -314,6 +314,7 @@ class CapturedExchange(Exchange):
     )
 
     def __init__(self, environ: WSGIEnvironment, recorder: Recorder, ask: Ask) -> None:
+        super().__init__()
         self._ask = ask
         self._base_url = _base_url(environ, recorder)
         self._skip_text = ""
