@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from flaskprof.decorators import exclude as exclude
+    from flaskprof.explore import load as load
     from flaskprof.extension import FlaskProf as FlaskProf
     from flaskprof.wsgi import ProfilerMiddleware as ProfilerMiddleware
 
@@ -32,9 +33,10 @@ _HOMES = {
     "FlaskProf": "flaskprof.extension",
     "ProfilerMiddleware": "flaskprof.wsgi",
     "exclude": "flaskprof.decorators",
+    "load": "flaskprof.explore",
 }
 
-__all__ = ["FlaskProf", "ProfilerMiddleware", "__version__", "exclude"]
+__all__ = ["FlaskProf", "ProfilerMiddleware", "__version__", "exclude", "load"]
 
 
 def __getattr__(name: str) -> Any:

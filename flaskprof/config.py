@@ -492,6 +492,13 @@ class Settings:
         "The rows of a profile's table, as pstats restricts them: a count, a share of the "
         "rows, or a regular expression, one applied after the other.",
     )
+    source: tuple[str, ...] = _setting(
+        _TEXTS,
+        ("auto",),
+        "The folders whose Python source the viewer may show beside a profile's times. auto "
+        "is, in development, the working directory and what Python has installed, and "
+        "nothing elsewhere; off is nothing anywhere.",
+    )
 
     @classmethod
     def load(

@@ -27,8 +27,10 @@ from flask import got_request_exception, request
 
 from flaskprof.async_views import following
 from flaskprof.config import Settings
+from flaskprof.explore import Captures
 from flaskprof.middleware import EXCHANGE
 from flaskprof.routes import Exclusion, RouteNamer, werkzeug_match
+from flaskprof.store.directory import DirectoryStore
 from flaskprof.wiring import wire
 
 if TYPE_CHECKING:
@@ -42,12 +44,12 @@ _NAME = "flaskprof"
 class FlaskProf:
     """The extension. Keywords are the settings in lower case.
 
-    The application's configuration (``FLASKPROF_…``) goes before keywords, environment
+    The application's configuration (``FLASKPROF_…``) goes before `keywords`, environment
     variables before both. Raises `ConfigError` for a value that is not allowed.
     """
 
     def __init__(self, app: Flask | None = None, **settings: Any) -> None:
-        self._keywords = settings
+        self.keywords = settings
         if app is not None:
             self.init_app(app)
 
@@ -55,7 +57,7 @@ class FlaskProf:
         """Wrap `app.wsgi_app`; a second call on the same application does nothing."""
         if _NAME in app.extensions:
             return
-        settings = Settings.load(app.config, **self._keywords)
+        settings = Settings.load(app.config, **self.keywords)
         app.extensions[_NAME] = self
         if not settings.enabled:
             return
@@ -72,6 +74,12 @@ class FlaskProf:
         )
         app.async_to_sync = following(app.async_to_sync)  # type: ignore[method-assign]  # as above
         got_request_exception.connect(_note_exception, app)
+        # The first of the list, so that a name of the application's own goes before ours.
+        app.shell_context_processors.insert(0, lambda: {"prof": _captures(settings)})
+
+
+def _captures(settings: Settings) -> Captures:
+    return Captures(DirectoryStore(settings.dir), settings.dir)
 
 
 def _note_exception(_app: Flask, exception: Exception, **_: Any) -> None:

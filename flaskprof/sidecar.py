@@ -25,12 +25,14 @@ from flaskprof.access import AccessRules
 from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
 from flaskprof.config import Settings
 from flaskprof.errors import ConfigError, StoreError
+from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.exposition import sidecar_registry
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.owner import claim, owner_of
 from flaskprof.web.app import Viewer
 from flaskprof.web.pages import OwnPages
+from flaskprof.web.problems import problem_or_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,7 +43,6 @@ HEALTH_PATH = "/healthz"
 
 _CLOSE_SECONDS = 5.0
 
-_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _JSON = ("Content-Type", "application/json")
 _NO_STORE = ("Cache-Control", "no-store")
 
@@ -70,7 +71,13 @@ class Sidecar:
             metrics_directory(self.store.path), lambda: usage_of(self.store)
         )
         self._pages = OwnPages(
-            viewer=Viewer(self.store, settings=settings),
+            viewer=Viewer(
+                self.store,
+                settings=settings,
+                totals=DirectoryCollector(
+                    metrics_directory(self.store.path), role="sidecar"
+                ).totals,
+            ),
             prefix=settings.prefix,
             metrics=make_wsgi_app(registry),
             metrics_path=settings.metrics_path,
@@ -149,16 +156,17 @@ class Sidecar:
             location = f"{target}?{query}" if query else target
             start_response("307 Temporary Redirect", [("Location", location), _NO_STORE])
             return [b""]
+        answer = (404, f"The viewer is at {prefix}/.")
         if any(path == start or path.startswith(start + "/") for start in self._pages.starts):
-            start_response("403 Forbidden", [_TEXT, _NO_STORE])
-            return [self._refusal().encode()]
-        start_response("404 Not Found", [_TEXT])
-        return [f"The viewer is at {prefix}/.\n".encode()]
+            answer = (403, self._refusal())
+        status, headers, body = problem_or_text(environ, *answer)
+        start_response(status, headers)
+        return [body]
 
     def _refusal(self) -> str:
         if self.settings.secrets:
-            return "Only holders of a token may look: flaskprof token makes one.\n"
-        return "Only this machine may look, at a name of its own such as 127.0.0.1.\n"
+            return "Only holders of a token may look: flaskprof token makes one."
+        return "Only this machine may look, at a name of its own such as 127.0.0.1."
 
 
 def check_bind(address: str, settings: Settings) -> bool:

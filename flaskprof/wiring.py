@@ -9,6 +9,7 @@ from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
 from flaskprof.config import Settings
 from flaskprof.metrics.exposition import metrics_app
+from flaskprof.metrics.totals import Totals
 from flaskprof.middleware import Middleware
 from flaskprof.routes import RouteNamer
 from flaskprof.web.app import Viewer
@@ -36,7 +37,12 @@ def wire(
     recorder = recorder_for(settings)
     rules = AccessRules(settings.secrets, is_development)
     pages = OwnPages(
-        viewer=Viewer(recorder.store, settings=settings),
+        viewer=Viewer(
+            recorder.store,
+            settings=settings,
+            is_development=is_development,
+            totals=lambda: _totals_of(recorder),
+        ),
         prefix=settings.prefix,
         metrics=_metrics_of(recorder),
         metrics_path=settings.metrics_path,
@@ -45,6 +51,11 @@ def wire(
         host_paths=host_paths,
     )
     return Middleware(app, recorder=recorder, pages=pages, rules=rules, name_route=name_route)
+
+
+def _totals_of(recorder: Recorder) -> Totals:
+    # As below.
+    return recorder.metrics.collector.totals()
 
 
 def _metrics_of(recorder: Recorder) -> WSGIApplication:

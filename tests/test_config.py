@@ -105,6 +105,7 @@ RIGHT = [
     ("restrictions", "0.5, shop, 10", (0.5, "shop", 10)),
     ("restrictions", (r"\bview", 0.1), (r"\bview", 0.1)),
     ("restrictions", "infinity, nan", ("infinity", "nan")),
+    ("source", "auto, /srv/shop", ("auto", "/srv/shop")),
 ]
 
 WRONG = [
@@ -178,6 +179,7 @@ WRONG = [
     ("label_from", "no_such_module:name", "a function"),
     ("label_from", 3, "a function"),
     ("service_name", 3, "text"),
+    ("source", 3, "a list of texts"),
     ("sort_by", "", "a list of cumtime, cumulative"),
     ("sort_by", "speed", "a list of cumtime, cumulative"),
     ("sort_by", [1], "a list of cumtime, cumulative"),

@@ -96,6 +96,20 @@ def test_anything_else_is_nowhere(make):
     assert get(make(metrics="off"), "/metrics").status_code == 404
 
 
+def test_a_program_gets_what_is_wrong_as_problem_details(make):
+    sidecar = make(secret=SECRET, is_loopback=False)
+    for path, status, title, detail in (
+        ("/elsewhere", 404, "Not Found", "The viewer is at /flaskprof/."),
+        ("/flaskprof/", 403, "Forbidden", "Only holders of a token may look: "),
+    ):
+        answer = get(sidecar, path, FAR, Accept="application/json")
+        assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+        assert answer.headers["Cache-Control"] == "no-store"
+        told = answer.json
+        assert (told["type"], told["title"], told["status"]) == ("about:blank", title, status)
+        assert told["detail"].startswith(detail)
+
+
 # Who may look
 
 

@@ -97,10 +97,9 @@ class Upkeep:
     def start(self) -> None:
         """Start the thread; only the first call does so."""
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="flaskprof-upkeep", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="flaskprof-upkeep", daemon=True)
+            thread.start()
+            self._thread = thread  # a signal may have ended this before
 
     def close(self, timeout_seconds: float) -> None:
         """Let the round that is under way end, for at most `timeout_seconds`."""

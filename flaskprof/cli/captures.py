@@ -9,13 +9,13 @@ from pathlib import Path
 
 from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound
-from flaskprof.formats import FORMATS
 from flaskprof.ids import is_capture_id
 from flaskprof.profiles.model import Profile
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery, Store
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.files import FileStore
+from flaskprof.store.profiles import profile_of
 
 __all__ = ["Loaded", "load", "locate"]
 
@@ -38,10 +38,8 @@ def load(reference: str, settings: Settings) -> Loaded:
     """
     store, capture_id = locate(reference, settings)
     record = store.record(capture_id)
-    row = FORMATS["pprof" if record.has_stacks else "prof"]
-    assert row.read is not None, "both can be read"  # noqa: S101  for mypy
     try:
-        return Loaded(record, row.read(store.read(capture_id, row.suffix)))
+        return Loaded(record, profile_of(store, record))
     except BadProfile as error:
         raise BadProfile(f"the profile of {reference} cannot be read: {error}") from error
 

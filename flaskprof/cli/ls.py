@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from flaskprof.cli.program import Command, json_option, load_settings, setting
-from flaskprof.cli.terminal import Column, figure, layout, terminal_width
-from flaskprof.record import CaptureRecord
+from flaskprof.cli.terminal import layout, terminal_width
 from flaskprof.store import CapturePage, CaptureQuery
 from flaskprof.store.directory import DirectoryStore
-from flaskprof.web.figures import seconds
+from flaskprof.text.captures import COLUMNS, capture_cells
 
 __all__ = ["command"]
-
-_COLUMNS = (
-    Column("ID"),
-    Column("Started"),
-    Column("Method"),
-    Column("Route", gives_way=True),
-    Column("Status", is_number=True),
-    Column("Duration", is_number=True),
-    Column("Trigger"),
-)
-
-# The digits of an ID that are its time; a prefix of these is shown where it is enough.
-_TIME_DIGITS = 12
 
 
 @click.command(
@@ -74,39 +58,12 @@ def command(
 
 
 def _table(page: CapturePage) -> list[str]:
-    digits = _telling_digits([record.id for record in page.records])
-    today = datetime.now().astimezone().date()
-    rows = [
-        (
-            record.id[:digits],
-            _moment(record, today_is=today.isoformat()),
-            record.method,
-            record.title or record.route or "(no route)",
-            "" if record.status is None else str(record.status),
-            figure(seconds(record.duration_seconds)),
-            record.trigger,
+    lines = layout(COLUMNS, capture_cells(page.records), terminal_width())
+    if page.matching > len(page.records):
+        lines.append(
+            f"The newest {len(page.records):,} of {page.matching:,}: --limit shows more."
         )
-        for record in page.records
-    ]
-    lines = layout(_COLUMNS, rows, terminal_width())
-    if page.matching > len(rows):
-        lines.append(f"The newest {len(rows):,} of {page.matching:,}: --limit shows more.")
     return lines
-
-
-def _moment(record: CaptureRecord, *, today_is: str) -> str:
-    """Return the local time, and the day where it is not today."""
-    when = datetime.fromtimestamp(record.started).astimezone()
-    day = when.date().isoformat()
-    return f"{when:%H:%M:%S}" if day == today_is else f"{day} {when:%H:%M}"
-
-
-def _telling_digits(ids: Sequence[str]) -> int:
-    """Return how many digits tell `ids` apart."""
-    digits = _TIME_DIGITS
-    while len({capture_id[:digits] for capture_id in ids}) < len(ids):
-        digits += 1
-    return digits
 
 
 def _nothing(page: CapturePage, path: Path) -> str:

@@ -17,6 +17,7 @@ from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 from flaskprof.web.app import Viewer
 from flaskprof.web.links import Links
+from flaskprof.web.problems import problem_or_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -67,7 +68,9 @@ def command(
             # A browser of the terminal returns when it is left, so it has its own thread.
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
-        serve(_for_this_machine(Viewer(store, settings=settings)), listener)
+        # Whoever looks reads these files anyway.
+        viewer = Viewer(store, settings=settings, is_development=lambda: True)
+        serve(_for_this_machine(viewer), listener)
 
 
 def _for_this_machine(app: WSGIApplication) -> WSGIApplication:
@@ -76,7 +79,9 @@ def _for_this_machine(app: WSGIApplication) -> WSGIApplication:
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if is_local(environ):
             return app(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"Only this machine may look, at http://{HOST}.\n".encode()]
+        message = f"Only this machine may look, at http://{HOST}."
+        status, headers, body = problem_or_text(environ, 403, message)
+        start_response(status, headers)
+        return [body]
 
     return guarded

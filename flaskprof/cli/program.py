@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
@@ -14,10 +15,11 @@ from flaskprof.config import Settings, options
 from flaskprof.errors import FlaskprofError
 from flaskprof.web.figures import visible
 
-__all__ = ["Command", "Program", "json_option", "load_settings", "setting"]
+__all__ = ["Application", "Command", "Program", "json_option", "load_settings", "setting"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+_APPLICATION = "flaskprof.application"  # where the context of a command holds it
 _INTERRUPTED = 130  # what a shell says of a program that Control-C ended
 
 
@@ -125,11 +127,27 @@ def setting(name: str, flag: str = "", *, metavar: str) -> Callable[[Decorated],
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the application itself sets, where a command is one of its own."""
+
+    config: Mapping[str, Any]
+    keywords: Mapping[str, Any]
+
+    def note(self, context: click.Context) -> None:
+        """Let `load_settings` know, in the commands of `context`."""
+        context.meta[_APPLICATION] = self
+
+
 def load_settings(**chosen: str | None) -> Settings:
-    """Read the settings, of which those given on the command line have the last word."""
+    """Read the settings, of which those given on the command line have the last word.
+
+    Where there is an `Application`, its own settings are what the environment changes.
+    """
     keys = {row.name: row.key for row in options()}
     given = {keys[name]: value for name, value in chosen.items() if value is not None}
-    return Settings.load(environ={**os.environ, **given})
+    application = click.get_current_context().meta.get(_APPLICATION, Application({}, {}))
+    return Settings.load(application.config, {**os.environ, **given}, **application.keywords)
 
 
 json_option = click.option(

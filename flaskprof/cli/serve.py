@@ -96,12 +96,14 @@ def _serve(sidecar: Sidecar, listener: socket.socket) -> None:
         clear_untrusted_proxy_headers=False,
     )
     started = time.monotonic()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, _end)
-    _say("start", "the sidecar serves", **_facts(sidecar, listener))
-    sidecar.start()
     try:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, _end)
+        _say("start", "the sidecar serves", **_facts(sidecar, listener))
+        sidecar.start()
         server.run()  # returns at the KeyboardInterrupt below, when answers are sent
+    except KeyboardInterrupt:
+        pass  # it came before the server ran, and there is nothing to wait for
     finally:
         server.close()
         sidecar.close()

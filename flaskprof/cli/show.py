@@ -5,39 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import click
 
 from flaskprof.cli.captures import locate
 from flaskprof.cli.program import Command, json_option, load_settings, setting
-from flaskprof.cli.terminal import Column, figure, layout, terminal_width
+from flaskprof.cli.terminal import Column, layout, terminal_width
 from flaskprof.errors import BadProfile
 from flaskprof.profiles.marshal_reader import read_profile
-from flaskprof.profiles.model import CallGraph, Function, Sums
-from flaskprof.profiles.paths import label, short_path
+from flaskprof.profiles.model import CallGraph
+from flaskprof.profiles.paths import label
 from flaskprof.profiles.strip import stripped
-from flaskprof.profiles.table import Edge, Row, all_callees, callers, rows
+from flaskprof.profiles.table import Edge, Row, rows
 from flaskprof.record import CaptureRecord
-from flaskprof.web.figures import calls, seconds, share, visible
+from flaskprof.text.captures import heading, is_sampled
+from flaskprof.text.functions import (
+    COLUMNS,
+    EDGE_COLUMNS,
+    edge_cells,
+    function_cells,
+    related,
+)
 
 __all__ = ["command"]
 
-_COLUMNS = (
-    Column("Calls", is_number=True),
-    Column("Self", is_number=True),
-    Column("%", is_number=True),
-    Column("Cumulative", is_number=True),
-    Column("%", is_number=True),
-    Column("Function", gives_way=True, keeps_end=True),
-)
-_EDGE_COLUMNS = (
-    Column("Calls", is_number=True),
-    Column("Self", is_number=True),
-    Column("Cumulative", is_number=True),
-    Column("Function", gives_way=True, keeps_end=True),
-)
 _ROWS = 20
 
 
@@ -102,92 +94,25 @@ def command(
         click.echo(json.dumps(_data(record, graph, found, relation), indent=2))
         return
     shown = found if settings.restrictions else found[:_ROWS]
-    click.echo("\n".join(_heading(record, graph)) + "\n")
-    columns: Sequence[Column] = _COLUMNS
-    cells = [_cells(row) for row in shown]
+    click.echo("\n".join(heading(record, graph)) + "\n")
+    columns: Sequence[Column] = COLUMNS
+    cells = [function_cells(row) for row in shown]
     if relation:
-        columns, cells = _EDGE_COLUMNS, _edge_cells(graph, shown, relation)
+        columns, cells = EDGE_COLUMNS, edge_cells(graph, shown, relation)
     click.echo("\n".join(layout(columns, cells, terminal_width())))
     if len(shown) < len(graph.functions):
         click.echo(f"{len(shown):,} of {len(graph.functions):,} functions: see --limit.")
 
 
-def _is_sampled(record: CaptureRecord, graph: CallGraph) -> bool:
-    return graph.is_sampled or record.exactness == "sampled"
-
-
-def _heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
-    when = datetime.fromtimestamp(record.started).astimezone()
-    facts = [
-        f"{when:%Y-%m-%d %H:%M:%S %z}",
-        "" if record.status is None else f"status {record.status}",
-        figure(seconds(record.duration_seconds)),
-        f"trigger {record.trigger}" if record.trigger else "",
-        "sampled" if _is_sampled(record, graph) else record.exactness,
-    ]
-    measured = "samples" if _is_sampled(record, graph) else "calls"
-    covered = figure(seconds(graph.total_seconds))
-    lines = [
-        f"{record.name}  {record.id}",
-        ", ".join(filter(None, facts)),
-        *record.notes,
-        f"{graph.total_calls:,} {measured} of {len(graph.functions):,} functions in {covered}",
-    ]
-    return [visible(line) for line in lines]
-
-
-def _cells(row: Row) -> Sequence[str]:
-    return (
-        calls(row.calls, row.primitive_calls).text,
-        figure(seconds(row.self_seconds)),
-        share(row.self_share).text,
-        figure(seconds(row.cumulative_seconds)),
-        share(row.cumulative_share).text,
-        _name(row.function),
-    )
-
-
-def _name(function: Function) -> str:
-    return label(Function(short_path(function.file), function.line, function.name))
-
-
-def _edges(graph: CallGraph, found: Sequence[Row], relation: str) -> list[list[Edge]]:
-    """Return the callers or callees of each row."""
-    if relation == "callers":
-        return [callers(graph, row.function) for row in found]
-    called = all_callees(graph)
-    return [called.get(row.function, []) for row in found]
-
-
-def _edge_cells(graph: CallGraph, shown: Sequence[Row], relation: str) -> list[Sequence[str]]:
-    arrow = "  <- " if relation == "callers" else "  -> "
-    cells: list[Sequence[str]] = []
-    for row, edges in zip(shown, _edges(graph, shown, relation), strict=True):
-        own = Sums(row.calls, row.primitive_calls, row.self_seconds, row.cumulative_seconds)
-        for prefix, function, sums in [
-            ("", row.function, own),
-            *((arrow, edge.function, edge.sums) for edge in edges),
-        ]:
-            cells.append(
-                (
-                    calls(sums.calls, sums.primitive_calls).text,
-                    figure(seconds(sums.self_seconds)),
-                    figure(seconds(sums.cumulative_seconds)),
-                    prefix + _name(function),
-                )
-            )
-    return cells
-
-
 def _data(
     record: CaptureRecord, graph: CallGraph, found: Sequence[Row], relation: str | None
 ) -> dict[str, Any]:
-    edges = _edges(graph, found, relation) if relation else [[] for _ in found]
+    edges = related(graph, found, relation) if relation else [[] for _ in found]
     return {
         "capture": asdict(record),
         "total_seconds": graph.total_seconds,
         "total_calls": graph.total_calls,
-        "is_sampled": _is_sampled(record, graph),
+        "is_sampled": is_sampled(record, graph),
         "functions": [
             {
                 **asdict(row),

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from flaskprof import log
 from flaskprof.metrics.families import Surroundings, families
 from flaskprof.metrics.folding import Reading, fold, read
+from flaskprof.metrics.totals import Totals
 from flaskprof.metrics.worker_file import WorkerFile
 
 __all__ = ["DirectoryCollector"]
@@ -52,6 +53,12 @@ class DirectoryCollector(Collector):
     def keep_apart(self) -> None:
         """Serve the cells of this process alone from now on."""
         self._directory = None
+
+    def totals(self) -> Totals:
+        """Return all sums as they are now; raises OSError where nothing can be read."""
+        if self._before is not None:
+            self._before()
+        return self._read().totals
 
     def collect(self) -> Iterator[Family]:
         """Yield every family of the table; raises OSError where nothing can be read."""

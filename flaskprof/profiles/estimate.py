@@ -251,7 +251,9 @@ class _Estimate:
     def __init__(self, sums: _Sums, least_share: float, most: int, deepest: int) -> None:
         self._sums = sums
         self._most, self._deepest = max(1, most), deepest
-        whole = max(sum(sums.self_ns), sum(edge.total_ns for edge in sums.roots))
+        # What recursive roots took in all, nobody knows: they share what others leave them.
+        sure = sum(edge.total_ns for edge in sums.roots if sums.is_bounded[edge.function])
+        whole = max(sum(sums.self_ns), sure) or sum(edge.total_ns for edge in sums.roots)
         self._least_ns = max(1.0, least_share * whole)
         self._parent, self._depth = array("q"), array("q")
         self._function, self._marks = array("q"), array("q")
@@ -264,11 +266,14 @@ class _Estimate:
         of_root = Mark(0) if sums.is_sampled else Mark.EXACT
         root = _Edge(len(sums.functions), 0, whole, 0)
         self._add(-1, root, (0, whole, whole, whole), of_root)
+        left = whole - sure
         for edge in sums.roots:
-            low, high = 0, sums.total_ns[edge.function]
             if sums.is_bounded[edge.function]:
-                low = high = edge.total_ns
-            self._offer(0, edge, edge.total_ns, low, high)
+                self._offer(0, edge, edge.total_ns, edge.total_ns, edge.total_ns)
+            else:
+                time = min(edge.total_ns, left)
+                left -= time
+                self._offer(0, edge, time, 0, sums.total_ns[edge.function])
 
     def tree(self) -> EstimatedTree:
         while self._waiting and len(self._parent) < self._most:
@@ -315,7 +320,7 @@ class _Estimate:
     def _offer(self, above: int, edge: _Edge, time: int, low: int, high: int) -> None:
         """Keep a call in mind that may become a node, unless it is too short."""
         if time < self._least_ns or self._depth[above] >= self._deepest:
-            if time:
+            if high:
                 self._marks[above] |= Mark.FOLDED
             return
         self._offered += 1

@@ -74,7 +74,7 @@ def _folded_estimate(
     place: list[int] = []
     total, low, high, unseen = (array("q") for _ in range(4))
     marks: list[Mark] = []
-    left_out = tree.left_out_ns()
+    may_be_missing = _may_be_missing(tree)
     for node, (above, function) in enumerate(zip(tree.parent, tree.function, strict=True)):
         caller = place[above] if above >= 0 else -1
         mark = Mark(tree.marks[node])
@@ -84,7 +84,7 @@ def _folded_estimate(
             builder.add(caller, 0, tree.self_ns[node])
             marks[caller] |= mark & Mark.FOLDED
             # What was left out below it may hold more calls of what is below the caller.
-            unseen[caller] += left_out[node] + tree.high_ns[node] - tree.total_ns[node]
+            unseen[caller] += may_be_missing[node]
             continue
         here = builder.node(caller, function)
         place.append(here)
@@ -100,7 +100,7 @@ def _folded_estimate(
         total[here] += tree.total_ns[node]
         low[here] += tree.low_ns[node]
         high[here] += tree.high_ns[node]
-        unseen[here] += left_out[node]
+        unseen[here] += may_be_missing[node]
     order, columns = builder.columns(key=total.__getitem__)
     for node, above in zip(order, columns[0], strict=True):
         if above >= 0 and unseen[order[above]] and order[above]:
@@ -119,6 +119,18 @@ def _folded_estimate(
         in_order(marks),
         tree.is_sampled,
     )
+
+
+def _may_be_missing(tree: EstimatedTree) -> list[int]:
+    """Return how long callees that have no node may have taken, of each node."""
+    least_below = [0] * len(tree)
+    for above, low in zip(tree.parent, tree.low_ns, strict=True):
+        if above >= 0:
+            least_below[above] += low
+    return [
+        max(0, high - below) if mark & Mark.FOLDED else 0
+        for mark, high, below in zip(tree.marks, tree.high_ns, least_below, strict=True)
+    ]
 
 
 def _folded_graph(graph: CallGraph, is_folded: Callable[[Function], bool]) -> CallGraph:

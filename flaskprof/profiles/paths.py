@@ -21,6 +21,13 @@ _STANDARD_LIBRARY = re.compile(
     r"|[A-Za-z]:\\(?:.*\\)?python[^\\]*\\lib\\",
     re.IGNORECASE,
 )
+# What carries a web application: frameworks, what they are made of, and servers.
+_FRAMEWORKS = re.compile(
+    r"(?:flask(?:_\w+)?|werkzeug|blinker|click|itsdangerous|jinja2|markupsafe|flaskprof"
+    r"|django|rest_framework|falcon|bottle|pyramid|webob|tornado|cherrypy|starlette"
+    r"|gunicorn|waitress|gevent|greenlet|eventlet|uvicorn|uwsgi\w*|asgiref)(?:[/\\.]|\Z)",
+    re.IGNORECASE,
+)
 _FROZEN = "<frozen "
 _NOT_IN_FILES = ("", "~")
 
@@ -29,6 +36,7 @@ class Kind(Enum):
     """Whose code a function is; the value is what a page says."""
 
     APPLICATION = "application"
+    FRAMEWORK = "framework"
     LIBRARY = "library"
     STANDARD_LIBRARY = "standard library"
     BUILTIN = "builtin"
@@ -37,14 +45,16 @@ class Kind(Enum):
 def kind_of(function: Function) -> Kind:
     """Tell whose code a function is by its path.
 
+    Of what is installed, web frameworks and servers are told by the names of their packages.
     What is neither installed nor of Python itself is the application's, code that was
     compiled from a string or a template included.
     """
     file = function.file
     if file in _NOT_IN_FILES:
         return Kind.BUILTIN
-    if _PACKAGES.match(file):
-        return Kind.LIBRARY
+    if installed := _PACKAGES.match(file):
+        is_framework = _FRAMEWORKS.match(file, installed.end())
+        return Kind.FRAMEWORK if is_framework else Kind.LIBRARY
     if file.startswith(_FROZEN) or _STANDARD_LIBRARY.match(file):
         return Kind.STANDARD_LIBRARY
     return Kind.APPLICATION

@@ -12,7 +12,7 @@ from flaskprof.errors import ConfigError
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label
 
-__all__ = ["Edge", "Row", "all_callees", "callees", "callers", "rows"]
+__all__ = ["Edge", "Row", "all_callees", "callees", "callers", "row_of", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,11 @@ def rows(
     for restriction in restrictions:
         found = _restricted(found, restriction)
     return found
+
+
+def row_of(graph: CallGraph, function: Function) -> Row:
+    """Return the row of one function; `KeyError` if it is not in `graph`."""
+    return _row(function, graph.functions[function].total, graph.total_seconds)
 
 
 def callers(graph: CallGraph, function: Function) -> list[Edge]:

@@ -75,6 +75,10 @@ class Store(Protocol):
         """Return how many of the captures that match are in each bin of `store.spread`."""
         ...
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Return the last capture of the same route and method that began before `record`."""
+        ...
+
     def record(self, capture_id: str) -> CaptureRecord:
         """Return the metadata of one capture."""
         ...

@@ -169,6 +169,11 @@ class DirectoryStore:
         with self._errors_told("read"):
             return self._index.spread(query)
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Return the last capture of the same route and method that began before `record`."""
+        with self._errors_told("read"):
+            return self._index.previous(record)
+
     def find(self, prefix: str) -> Sequence[str]:
         """Return the IDs of the captures that begin with `prefix`, oldest first."""
         with self._errors_told("read"):

@@ -121,6 +121,12 @@ class FileStore:
         records = self.list(everything).records
         return Counter(bin_of(record.duration_seconds) for record in records)
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Return the file that changed last before `record`."""
+        older = (file for file in self._files.values() if file.id < record.id)
+        found = next((file for file in older if file.path.exists()), None)
+        return None if found is None else self._describe(found)
+
     def record(self, capture_id: str) -> CaptureRecord:
         """Return what is known of one file."""
         file = self._file(capture_id)

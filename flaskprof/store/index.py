@@ -144,6 +144,15 @@ class CaptureIndex:
             return {}
         return self._read(lambda connection: _spread(connection, query))
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        """Bring the index up to date and return the one before `record` of its route.
+
+        Raises OSError where the captures cannot be read.
+        """
+        if not self._is_there():
+            return None
+        return self._read(lambda connection: _previous(connection, record))
+
     def durations(self) -> dict[str, tuple[str, float]]:
         """Bring the index up to date and return route and duration of each capture by ID.
 
@@ -299,6 +308,24 @@ def _select(connection: sqlite3.Connection, query: CaptureQuery) -> CapturePage:
         methods=methods,
         triggers=triggers,
     )
+
+
+def _previous(connection: sqlite3.Connection, record: CaptureRecord) -> CaptureRecord | None:
+    of_route = CaptureQuery(route=record.route, method=record.method)
+    ids = [
+        capture_id
+        for kind in _wanted(_kinds(connection), of_route)
+        for (capture_id,) in connection.execute(
+            "SELECT id FROM captures WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT 1",
+            (kind.number, record.id),
+        )
+    ]
+    if not ids:
+        return None
+    (text,) = connection.execute(
+        "SELECT record FROM records WHERE id = ?", (max(ids),)
+    ).fetchone()
+    return CaptureRecord.from_json(text)
 
 
 def _ids_by_kind(

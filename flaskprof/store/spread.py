@@ -7,17 +7,21 @@ microsecond, the last all from ten thousand seconds on.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 
-__all__ = ["BINS_A_DECADE", "EDGES", "bin_of"]
+__all__ = ["BINS_A_DECADE", "EDGES", "bin_of", "edge"]
 
 BINS_A_DECADE = 40
 _FIRST_DECADE, _LAST_DECADE = -6, 4
 
-EDGES = tuple(
-    10.0 ** (step / BINS_A_DECADE)
-    for step in range(_FIRST_DECADE * BINS_A_DECADE, _LAST_DECADE * BINS_A_DECADE + 1)
-)
+
+def edge(number: int) -> float:
+    """Return where bin `number` ends and the next one begins, in seconds."""
+    return math.pow(10.0, number / BINS_A_DECADE + _FIRST_DECADE)
+
+
+EDGES = tuple(map(edge, range((_LAST_DECADE - _FIRST_DECADE) * BINS_A_DECADE + 1)))
 """Bin ``b`` holds the durations ``EDGES[b - 1] <= seconds < EDGES[b]``."""
 
 

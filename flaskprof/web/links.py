@@ -24,6 +24,10 @@ _ADDRESSES = Map(
     [
         Rule("/", endpoint="overview", methods=_READS),
         Rule("/captures", endpoint="captures", methods=_READS),
+        Rule("/r/", endpoint="route", methods=_READS),
+        Rule("/compare", endpoint="compare", methods=_READS),
+        Rule("/compare/tree.json", endpoint="compare_tree", methods=_READS),
+        Rule("/compare/export/<name>", endpoint="compare_export", methods=_READS),
         Rule("/c/<capture_id>", endpoint="capture", methods=_READS),
         Rule("/c/<capture_id>/f/<key>", endpoint="function", methods=_READS),
         Rule("/c/<capture_id>/tree.json", endpoint="capture_tree", methods=_READS),
@@ -69,6 +73,22 @@ class Links:
     def captures(self, **query: Any) -> str:
         """The list of captures."""
         return self._build("captures", query)
+
+    def route(self, route: str, method: str, **query: Any) -> str:
+        """The page of one route."""
+        return self._build("route", {"route": route, "method": method, **query})
+
+    def compare(self, **query: Any) -> str:
+        """What changed from one side to the other; see `flaskprof.web.views.compare`."""
+        return self._build("compare", query)
+
+    def compare_tree(self, **query: Any) -> str:
+        """The tree of both sides of a comparison."""
+        return self._build("compare_tree", query)
+
+    def compare_export(self, name: str, **query: Any) -> str:
+        """The table of a comparison as a file."""
+        return self._build("compare_export", {"name": name, **query})
 
     def capture(self, capture_id: str, **query: Any) -> str:
         """The page of one capture."""

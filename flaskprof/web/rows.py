@@ -22,6 +22,7 @@ __all__ = [
     "Fact",
     "FunctionName",
     "FunctionRow",
+    "KindShare",
     "Summary",
     "capture_row",
     "edge_data",
@@ -29,9 +30,11 @@ __all__ = [
     "function_data",
     "function_name",
     "function_row",
+    "kind_shares",
     "profile_data",
     "record_data",
     "row_data",
+    "slug_of",
     "summary",
 ]
 
@@ -53,6 +56,8 @@ _TRIGGERS = {
     "slow": "turned out slow",
     "token": "asked for with a signed token",
 }
+# From this share of its time on a function is said to be distorted by its recording.
+_MUCH_RECORDING = 0.2
 _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
 
 
@@ -60,6 +65,7 @@ _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
 class CaptureRow:
     """One capture in the list."""
 
+    id: str
     url: str
     method: str
     name: str
@@ -109,6 +115,18 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class KindShare:
+    """How much time is the own of one kind of code; the bar begins at `start`."""
+
+    text: str
+    slug: str
+    time: Figure
+    share: Figure
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionName:
     """How a function is called on a page; `path` is its file, shortened."""
 
@@ -135,6 +153,8 @@ class FunctionRow:
     cumulative_share: Figure
     cumulative_bar: float
     cumulative_per_call: Figure
+    recording: Figure | None = None
+    is_selected: bool = False
 
 
 def capture_row(
@@ -142,6 +162,7 @@ def capture_row(
 ) -> CaptureRow:
     """Show one capture; its bars are shares of `longest_seconds`."""
     return CaptureRow(
+        id=record.id,
         url=links.capture(record.id),
         method="" if record.title else record.method,
         name=_subject(record),
@@ -158,12 +179,36 @@ def capture_row(
     )
 
 
-def summary(record: CaptureRecord, graph: CallGraph, *, now: float) -> Summary:
-    """Show the metadata of one capture, leaving out what is not known.
+def kind_shares(graph: CallGraph) -> list[KindShare]:
+    """Show how much of the time is whose code's own, in the order of `Kind`."""
+    times = dict.fromkeys(Kind, 0.0)
+    for function, stats in graph.functions.items():
+        times[kind_of(function)] += stats.total.self_seconds
+    whole = sum(times.values())
+    shares = []
+    start = 0.0
+    for kind, time in times.items():
+        width = _bar(time, whole)
+        shares.append(
+            KindShare(
+                kind.value,
+                slug_of(kind),
+                seconds(time),
+                share(_part(time, whole)),
+                start,
+                width,
+            )
+        )
+        start += width
+    return shares
+
+
+def summary(record: CaptureRecord, *, truth: str, is_one: bool, now: float) -> Summary:
+    """Show the metadata of a capture, or of several as one, leaving out what is not known.
 
     A profile that calls itself sampled is believed over its record.
     """
-    exactness = "sampled" if graph.is_sampled else record.exactness
+    exactness = "sampled" if truth == "sampled" else record.exactness
     cpu, wall = record.cpu_seconds, record.duration_seconds
     is_shared = cpu is not None and wall > 0
     overhead = record.overhead_seconds
@@ -177,7 +222,7 @@ def summary(record: CaptureRecord, graph: CallGraph, *, now: float) -> Summary:
         Fact("Service", service),
         Fact("Host", record.host),
         Fact("Process", _whole(record.pid)),
-        Fact("Capture", record.id),
+        Fact("Capture", record.id if is_one else ""),
     )
     return Summary(
         capture_id=record.id,
@@ -217,12 +262,24 @@ def function_name(function: Function, *, url: str) -> FunctionName:
         line=line,
         full_place=function.file + line if has_place else "",
         kind=kind.value,
-        kind_slug=kind.value.partition(" ")[0],
+        kind_slug=slug_of(kind),
     )
 
 
-def function_row(row: Row, *, url: str) -> FunctionRow:
-    """Show a row of the function table; its bars are shares of the profile's time."""
+def slug_of(kind: Kind) -> str:
+    """Return what a kind is called in the style sheet."""
+    return kind.value.partition(" ")[0]
+
+
+def function_row(
+    row: Row, *, url: str, recording_ns: float | None = None, is_selected: bool = False
+) -> FunctionRow:
+    """Show a row of the function table; its bars are shares of the profile's time.
+
+    `recording_ns` is what the recording of a call takes: where that is much of the function's
+    time, the row says so.
+    """
+    recorded = _part(row.calls * (recording_ns or 0.0) / 1e9, row.cumulative_seconds)
     return FunctionRow(
         function=function_name(row.function, url=url),
         calls=calls(row.calls, row.primitive_calls),
@@ -234,6 +291,8 @@ def function_row(row: Row, *, url: str) -> FunctionRow:
         cumulative_share=share(row.cumulative_share),
         cumulative_bar=_bar(row.cumulative_share, 1.0),
         cumulative_per_call=seconds(row.cumulative_per_call),
+        recording=share(min(recorded, 1.0)) if recorded >= _MUCH_RECORDING else None,
+        is_selected=is_selected,
     )
 
 

@@ -12,15 +12,15 @@ everything else is folded into its caller, with its time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from werkzeug.exceptions import BadRequest
 
-from flaskprof.errors import ConfigError
+from flaskprof.errors import CaptureNotFound, ConfigError
 from flaskprof.formats.pprof import read_pprof
-from flaskprof.profiles.estimate import EstimatedTree, estimate
+from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
@@ -51,6 +51,7 @@ class Subject:
     records: tuple[CaptureRecord, ...]
     is_application_only: bool
     visit: Visit
+    _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -73,7 +74,7 @@ class Subject:
 
     @property
     def has_stacks(self) -> bool:
-        """Whether the stacks themselves were recorded."""
+        """Whether the stacks themselves were recorded, and are still there."""
         return all(record.has_stacks for record in self.records)
 
     @property
@@ -81,7 +82,9 @@ class Subject:
         """How true the stacks are: "exact", "estimated" or "sampled"."""
         if self.graph.is_sampled or any(r.exactness == "sampled" for r in self.records):
             return "sampled"
-        return "exact" if self.has_stacks else "estimated"
+        # What was estimated before it was written to a file says so in a frame.
+        was_recorded = self.has_stacks and ESTIMATED not in self.graph.functions
+        return "exact" if was_recorded else "estimated"
 
     @property
     def graph(self) -> CallGraph:
@@ -110,6 +113,40 @@ class Subject:
         return next(
             (known for known in self.graph.functions if function_key(known) == key), None
         )
+
+    @property
+    def hottest(self) -> Function | None:
+        """The function that took the most time itself, of the application's if it has any."""
+        functions = self.graph.functions
+        own = [function for function in functions if not is_foreign(function)]
+        return max(
+            (function for function in own or functions),
+            key=lambda function: functions[function].total.self_seconds,
+            default=None,
+        )
+
+    def recording_ns(self, function: Function) -> float | None:
+        """How much longer a call of a function took for being recorded, if that is known."""
+        builtin = kind_of(function) is Kind.BUILTIN
+        costs = [
+            record.builtin_call_ns if builtin else record.python_call_ns
+            for record in self.records
+        ]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) / len(known) if known else None
+
+    def key(self, function: Function | None) -> str:
+        """Return what stands for a function in an address; nothing for none."""
+        return "" if function is None else function_key(function)
+
+    def function_page(self, function: Function, view: str = "sandwich") -> str:
+        """The address of a view in which `function` is selected."""
+        return self.page(view=view, fn=function_key(function))
+
+    def hidden(self, **query: str) -> list[tuple[str, str]]:
+        """The fields that a form needs for its answer to be of this subject."""
+        several = [] if self.record else [("c", capture_id) for capture_id in self.ids]
+        return several + list(self._with_app(query).items())
 
     def page(self, **query: Any) -> str:
         """The address of its page; `view`, `fn` and whatever else are its query.
@@ -157,11 +194,15 @@ class Subject:
             ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
         )
 
-    def _files(self, suffix: str) -> list[bytes]:
-        return [self.visit.store.read(capture_id, suffix) for capture_id in self.ids]
+    def _files(self, suffix: str) -> tuple[bytes, ...]:
+        """Return the files of all captures, read once."""
+        if suffix not in self._read:
+            read = self.visit.store.read
+            self._read[suffix] = tuple(read(capture_id, suffix) for capture_id in self.ids)
+        return self._read[suffix]
 
     def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
-        digests = tuple(digest(data) for data in self._files(suffix))
+        digests = tuple(map(digest, self._files(suffix)))
         return self.visit.profiles.made((what, self.is_application_only, digests), make)
 
 
@@ -192,13 +233,24 @@ def is_foreign(function: Function) -> bool:
 def _subject(visit: Visit, ids: Sequence[str]) -> Subject:
     subject = Subject(
         ids=tuple(ids),
-        records=tuple(visit.store.record(capture_id) for capture_id in ids),
+        records=tuple(_record(visit, capture_id) for capture_id in ids),
         is_application_only=visit.query.get("app", "") in ("1", "yes", "on"),
         visit=visit,
     )
     if len({record.exactness == "sampled" for record in subject.records}) > 1:
         raise BadRequest(_MIXED)
     return subject
+
+
+def _record(visit: Visit, capture_id: str) -> CaptureRecord:
+    """Return what is known of a capture; the file of its stacks alone may have been removed."""
+    record = visit.store.record(capture_id)
+    if record.has_stacks:
+        try:
+            visit.store.read(capture_id, ".pb.gz")
+        except CaptureNotFound:
+            return replace(record, has_stacks=False)
+    return record
 
 
 _MIXED = "sampled captures and exact ones cannot be added up: choose those of one kind"

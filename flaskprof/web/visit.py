@@ -1,29 +1,36 @@
 """What a view is given and what it returns.
 
 A view takes a `Visit` and the arguments of its address. It returns a `Page`, which is
-printed as HTML or as JSON, or a `Download`. It raises werkzeug's HTTP exceptions for a
-query that makes no sense and lets the errors of the store and the profile reader pass.
+printed as HTML or as JSON, a `Download`, `Data` for a script, or a `Redirect`. It raises
+werkzeug's HTTP exceptions for a query that makes no sense and lets the errors of the store
+and the profile reader pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
 from flaskprof.config import Settings
+from flaskprof.metrics.totals import Totals
 from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 
-__all__ = ["Download", "Page", "View", "Visit"]
+__all__ = ["Data", "Download", "Page", "Redirect", "View", "Visit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request, as a view sees it. `now` is in Unix seconds."""
+    """One request, as a view sees it.
+
+    `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown,
+    `totals` what the metrics have counted, where there are any.
+    """
 
     store: Store
     settings: Settings
@@ -32,17 +39,23 @@ class Visit:
     query: MultiDict[str, str]
     now: float
     origin: str
+    source_roots: Callable[[], Sequence[Path]] = tuple
+    totals: Callable[[], Totals] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is to be shown: `view` by the template, or what `data` returns as JSON."""
+    """What is to be shown: `view` by the template, or what `data` returns as JSON.
+
+    `json_type` is the media type of the latter.
+    """
 
     template: str
     view: Any
     data: Callable[[], Mapping[str, Any]]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    json_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +67,18 @@ class Download:
     mimetype: str
 
 
-View = Callable[..., Page | Download]
+@dataclass(frozen=True, slots=True)
+class Data:
+    """JSON for a script of the viewer, sent compressed to whoever takes that."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another address, an absolute path, that shows what was asked for."""
+
+    url: str
+
+
+View = Callable[..., Page | Download | Data | Redirect]

@@ -58,9 +58,10 @@ def serving(directory, *options, program=("-m", "flaskprof"), **environ):
 def ended(process, ending=signal.SIGTERM):
     """Tell it to end; returns exit code and the lines it logged."""
     process.send_signal(ending)
-    output, errors = process.communicate(timeout=20)
-    assert output == ""
-    return process.returncode, [json.loads(line) for line in errors.splitlines()]
+    process.wait(20)
+    assert process.stdout.read() == ""
+    # Not communicate(), which passes over what was read together with an earlier line.
+    return process.returncode, [json.loads(line) for line in process.stderr]
 
 
 def get(url, **headers):
@@ -104,6 +105,33 @@ def test_it_logs_a_line_of_json_at_start_and_end_and_ends_in_order(tmp_path, end
         assert [(line["event"], line["level"]) for line in lines] == [("stop", "info")]
         assert lines[0]["uptime_seconds"] > 0
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", lines[0]["time"])
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_it_ends_in_order_however_soon_it_is_told_to(tmp_path, moment):
+    script = (
+        "import os, signal\n"
+        "from flaskprof.cli import main\n"
+        "from flaskprof.sidecar import Sidecar\n"
+        "start = Sidecar.start\n"
+        "end = lambda _=None: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"moments = {{'before': (end, start), 'after': (start, end)}}[{moment!r}]\n"
+        "Sidecar.start = lambda sidecar: [step(sidecar) for step in moments]\n"
+        "main(prog_name='flaskprof')"
+    )
+    with serving(tmp_path, program=("-c", script)) as (process, _):
+        code, lines = ended(process)
+        assert (code, [line["event"] for line in lines]) == (0, ["stop"])
+
+
+def test_an_error_is_a_line_of_json(tmp_path):
+    (tmp_path / ".flaskprof").mkdir()
+    (tmp_path / ".flaskprof" / "tokens").write_text("no directory")
+    with serving(tmp_path) as (process, _):
+        line = json.loads(process.stderr.readline())
+        assert (line["event"], line["level"]) == ("error", "warning")
+        assert "token uses of the data directory failed" in line["message"]
+        assert ended(process)[0] == 0
 
 
 def test_it_shows_what_an_application_captures_before_and_after_a_restart(tmp_path):

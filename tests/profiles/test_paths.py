@@ -14,11 +14,14 @@ PATHS = [
     ("", Kind.BUILTIN, ""),
     (
         "/srv/.venv/lib/python3.12/site-packages/flask/app.py",
-        Kind.LIBRARY,
+        Kind.FRAMEWORK,
         "flask/app.py",
     ),
+    ("/v/site-packages/flask_login/utils.py", Kind.FRAMEWORK, "flask_login/utils.py"),
+    ("/v/site-packages/flasktools/utils.py", Kind.LIBRARY, "flasktools/utils.py"),
+    ("/v/site-packages/bottle.py", Kind.FRAMEWORK, "bottle.py"),
     ("/usr/lib/python3/dist-packages/apt/cache.py", Kind.LIBRARY, "apt/cache.py"),
-    (r"C:\venv\Lib\site-packages\flask\app.py", Kind.LIBRARY, r"flask\app.py"),
+    (r"C:\venv\Lib\site-packages\flask\app.py", Kind.FRAMEWORK, r"flask\app.py"),
     (
         "/opt/a/site-packages/b/site-packages/c.py",
         Kind.LIBRARY,
@@ -58,7 +61,7 @@ def test_a_path_says_whose_code_it_is(file, kind, short):
 
 def test_modules_of_this_interpreter_are_told_apart():
     assert kind_of(Function(json.decoder.__file__, 1, "f")) is Kind.STANDARD_LIBRARY
-    assert kind_of(Function(flask.app.__file__, 1, "f")) is Kind.LIBRARY
+    assert kind_of(Function(flask.app.__file__, 1, "f")) is Kind.FRAMEWORK
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,14 @@ def test_bins_are_those_of_the_durations(store, records, filters):
     assert store.spread(CaptureQuery(**filters)) == Counter(found)
 
 
+def test_the_previous_capture_is_of_the_same_route_and_method(store, records):
+    newest = records[-1]
+    found = store.previous(newest)
+    alike = [r for r in records[:-1] if (r.route, r.method) == (newest.route, newest.method)]
+    assert found == alike[-1]
+    assert store.previous(alike[0]) is None
+
+
 def test_bins_follow_what_is_deleted(tmp_path):
     store = DirectoryStore(tmp_path / "data")
     for seconds in (0.1, 0.1, 5.0):

@@ -138,6 +138,12 @@ def test_the_list_is_in_the_order_that_is_asked_for(filled, sort, is_descending)
     assert one_by_one == list(found)
 
 
+def test_the_previous_capture_is_the_one_before(filled):
+    newest_first = filled.store.list(CaptureQuery()).records
+    before = [filled.store.previous(record) for record in newest_first]
+    assert before == [*newest_first[1:], None]
+
+
 def test_each_capture_is_in_the_bin_of_its_duration(filled):
     durations = [r.duration_seconds for r in filled.store.list(CaptureQuery()).records]
     assert filled.store.spread(CaptureQuery()) == Counter(map(bin_of, durations))

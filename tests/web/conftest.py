@@ -71,6 +71,11 @@ class MemoryStore:
             triggers=_values(everything, "trigger"),
         )
 
+    def previous(self, record: CaptureRecord) -> CaptureRecord | None:
+        alike = self._matching(CaptureQuery(route=record.route, method=record.method))
+        older = [other for other in alike if other.id < record.id]
+        return max(older, key=lambda other: other.id, default=None)
+
     def spread(self, query: CaptureQuery) -> dict[int, int]:
         return Counter(bin_of(record.duration_seconds) for record in self._matching(query))
 
@@ -250,7 +255,8 @@ def ask(client):
     def ask(path, status=200):
         response = client.get(path, headers={"Accept": "application/json"})
         assert response.status_code == status, response.text
-        assert response.mimetype == "application/json"
+        is_problem = status >= 400
+        assert response.mimetype == f"application/{'problem+' if is_problem else ''}json"
         return response.json
 
     return ask

@@ -3,11 +3,14 @@
 import io
 import marshal
 import pstats
+from array import array
 
 import pytest
 from werkzeug.test import Client
 
 from flaskprof.config import Settings
+from flaskprof.formats import FORMATS
+from flaskprof.profiles.model import CallTree
 from flaskprof.web.app import Viewer
 
 
@@ -37,9 +40,8 @@ def test_the_page_says_what_is_known_of_the_capture(see, capture):
         f"Capture {capture.id}",
     ):
         assert part in text
-    assert page.links["Download .prof"] == f"/c/{capture.id}/export/prof"
-    assert page.links[".json"] == f"/c/{capture.id}.json"
-    assert ".pb.gz" not in page.links
+    assert page.links[".prof pstats, snakeviz and gprof2dot"] == f"/c/{capture.id}/export/prof"
+    assert page.links[".json what is known of it"] == f"/c/{capture.id}.json"
     assert page.values("datetime") == ["2027-01-15T07:59:00.000Z"]
 
 
@@ -96,7 +98,7 @@ def test_a_row_shows_calls_times_per_call_and_shares(see, store):
         ("app.py", 7, "walk"): (2, 10, 0.75, 0.75, {above: (2, 2, 0.75, 0.75)}),
     }
     record = store.add(marshal.dumps(functions))
-    page = see(f"/c/{record.id}")
+    page = see(f"/c/{record.id}?view=table")
     assert [
         page.column(name)
         for name in (
@@ -145,13 +147,13 @@ def test_the_table_is_sorted_as_asked_and_turned_round(ask, capture, sort, key):
 
 
 def test_column_heads_sort_and_say_how_the_table_is_sorted(see, capture):
-    page = see(f"/c/{capture.id}")
+    page = see(f"/c/{capture.id}?view=table")
     assert page.values("aria-sort") == ["descending"]
-    assert page.links["Self"] == f"/c/{capture.id}?sort=self&order=asc"
-    assert page.links["Cumulative"] == f"/c/{capture.id}?sort=cumulative"
+    assert page.links["Self"] == f"/c/{capture.id}?view=table&sort=self&order=asc"
+    assert page.links["Cumulative"] == f"/c/{capture.id}?view=table&sort=cumulative"
     turned = see(page.links["Self"])
     assert turned.values("aria-sort") == ["ascending"]
-    assert turned.links["Self"] == f"/c/{capture.id}?sort=self&order=desc"
+    assert turned.links["Self"] == f"/c/{capture.id}?view=table&sort=self&order=desc"
     by_name = see(page.links["Function"])
     assert by_name.values("aria-sort") == ["ascending"]
     assert by_name.column("Function") == sorted(by_name.column("Function"))
@@ -163,8 +165,8 @@ def test_the_search_finds_functions_and_files_and_is_kept_by_every_link(see, ask
     rows = ask(f"/c/{capture.id}?search=json/decoder.py&rows=all")["table"]["rows"]
     assert {row["file"].rpartition("/")[2] for row in rows} == {"decoder.py"}
     page = see(f"/c/{capture.id}?search=json&sort=calls")
-    assert page.links["Cumulative"] == f"/c/{capture.id}?sort=cumulative&search=json"
-    assert page.links["Clear"] == f"/c/{capture.id}?sort=calls"
+    assert page.links["Cumulative"] == f"/c/{capture.id}?view=table&sort=cumulative&search=json"
+    assert page.links["Clear"] == f"/c/{capture.id}?view=table&sort=calls"
     assert ("input", "value", "json") in page.attributes
     assert "No function matches." in see(f"/c/{capture.id}?search=nothing+of+it").text
 
@@ -172,16 +174,27 @@ def test_the_search_finds_functions_and_files_and_is_kept_by_every_link(see, ask
 def test_the_form_keeps_order_and_length(see, capture):
     page = see(f"/c/{capture.id}?sort=calls&order=asc&rows=20")
     names = [v for tag, n, v in page.attributes if tag == "input" and n in ("name", "value")]
-    assert names == ["sort", "calls", "order", "asc", "rows", "20", "search", ""]
+    assert names == [
+        "view",
+        "table",
+        "sort",
+        "calls",
+        "order",
+        "asc",
+        "rows",
+        "20",
+        "search",
+        "",
+    ]
 
 
 def test_a_hundred_rows_are_shown_until_all_are_asked_for(see, ask, capture, stats):
-    page = see(f"/c/{capture.id}")
+    page = see(f"/c/{capture.id}?view=table")
     total = len(stats.stats)
     assert len(page.body()) == 100
     assert f"100 of {total} functions" in page.text
     link = page.links[f"Show all {total} functions"]
-    assert link == f"/c/{capture.id}?sort=self&rows=all"
+    assert link == f"/c/{capture.id}?view=table&sort=self&rows=all"
     whole = see(link)
     assert len(whole.body()) == total
     assert f"Show all {total} functions" not in whole.links
@@ -196,7 +209,7 @@ def test_order_and_restrictions_of_the_settings_hold_until_they_are_lifted(
     )
     client = Client(Viewer(store, settings=settings))
     accept = {"Accept": "application/json"}
-    table = client.get(f"/c/{capture.id}", headers=accept).json["table"]
+    table = client.get(f"/c/{capture.id}?view=table", headers=accept).json["table"]
     stats.sort_stats("calls")
     _, expected = stats.get_print_list([0.5, "jinja2|json", 3])
     assert table["matching"] == 3
@@ -204,7 +217,7 @@ def test_order_and_restrictions_of_the_settings_hold_until_they_are_lifted(
         stats.stats[function][1] for function in expected
     )
     assert table["sort_by"] == ["calls", "name"]
-    text = client.get(f"/c/{capture.id}").text
+    text = client.get(f"/c/{capture.id}?view=table").text
     assert "The settings restrict this table to" in text
     lifted = client.get(f"/c/{capture.id}?restricted=no", headers=accept).json["table"]
     assert lifted["matching"] == len(stats.stats)
@@ -217,12 +230,13 @@ def test_kinds_of_code_are_told_in_words(see, ask, capture):
     rows = ask(f"/c/{capture.id}?rows=all")["table"]["rows"]
     assert {row["kind"] for row in rows} == {
         "application",
+        "framework",
         "library",
         "standard library",
         "builtin",
     }
     page = see(f"/c/{capture.id}?search=flask/json&rows=all")
-    assert set(page.column("Kind")) == {"library"}
+    assert set(page.column("Kind")) == {"framework"}
     assert all(place.startswith("flask/json/") for place in page.column("Where"))
     ends = [title.partition("site-packages/")[2] for title in page.values("title")]
     assert [end for end in ends if end] == page.column("Where")
@@ -230,12 +244,12 @@ def test_kinds_of_code_are_told_in_words(see, ask, capture):
 
 def test_a_profile_without_functions_is_a_page_too(see, store):
     record = store.add(marshal.dumps({}))
-    assert "No function matches." in see(f"/c/{record.id}").text
+    assert "No function matches." in see(f"/c/{record.id}?view=table").text
 
 
 def test_a_profile_without_time_is_a_page_too(see, store):
     record = store.add(marshal.dumps({("a.py", 1, "f"): (0, 0, 0.0, 0.0, {})}))
-    assert see(f"/c/{record.id}").column("Self") == ["0 s 0.0 %"]
+    assert see(f"/c/{record.id}?view=table").column("Self") == ["0 s 0.0 %"]
 
 
 def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_prof):
@@ -247,9 +261,15 @@ def test_the_cost_of_recording_and_the_neighbours_are_said(see, store, flask_pro
         overlaps=3,
         has_stacks=True,
     )
+    store.files[record.id, ".pb.gz"] = FORMATS["pprof"].write(
+        CallTree((), *(array("q"),) * 4), record
+    )
     page = see(f"/c/{record.id}")
     text = " ".join(page.text.split())
     assert "Recording ≈ 500 ms 25.0 % of wall" in text
     assert "Clock tsc" in text
     assert "Other requests meanwhile 3" in text
-    assert page.links[".pb.gz"] == f"/c/{record.id}/export/pprof"
+    assert (
+        page.links[".pb.gz go tool pprof, Pyroscope and Parca"]
+        == f"/c/{record.id}/export/pprof"
+    )

@@ -109,9 +109,74 @@ def test_pages_lead_from_one_to_the_next_and_back_with_the_filter_kept(see, ask,
     )
     assert [row["id"] for row in seen] == sorted((r for r in mixed.records), reverse=True)
     assert ask("/captures?page=2")["links"] == {
-        "newer": "/captures",
-        "older": "/captures?page=3",
+        "previous": "/captures",
+        "next": "/captures?page=3",
     }
+
+
+@pytest.mark.parametrize(
+    ("sort", "order", "first"),
+    [
+        ("duration", "", "/slow"),
+        ("duration", "asc", "/quick"),
+        ("cpu", "", "/busy"),
+        ("status", "", "/failed"),
+        ("route", "", "/busy"),
+        ("route", "desc", "/slow"),
+        ("started", "asc", "/slow"),
+        ("", "", "/failed"),
+    ],
+)
+def test_the_list_is_sorted_by_any_column(see, ask, store, sort, order, first):
+    store.add(b"", started=NOW - 9, route="/slow", duration_seconds=3.0, status=200)
+    store.add(b"", started=NOW - 8, route="/busy", cpu_seconds=0.2, status=200)
+    store.add(b"", started=NOW - 7, route="/quick", duration_seconds=0.001)
+    store.add(b"", started=NOW - 6, route="/failed", status=500)
+    address = f"/captures?sort={sort}&order={order}"
+    assert ask(address)["captures"][0]["route"] == first
+    page = see(address)
+    assert page.column("Request")[0] == f"GET {first}"
+    assert len(page.values("aria-sort")) == 1
+
+
+def test_a_head_sorts_and_turns_the_order_round_and_keeps_the_filter(see, mixed):
+    page = see("/captures?method=GET&page=2")
+    assert page.links["Wall time"] == "/captures?method=GET&sort=duration"
+    page = see(page.links["Wall time"])
+    assert page.links["Wall time"] == "/captures?method=GET&sort=duration&order=asc"
+    assert page.links["Next →"] == "/captures?method=GET&sort=duration&page=2"
+    turned = see(page.links["Wall time"])
+    assert turned.values("aria-sort") == ["ascending"]
+    assert turned.links["Started"] == "/captures?method=GET"
+
+
+@pytest.mark.parametrize("query", ["sort=name", "sort=id;", "order=up", "page=0", "page=x"])
+def test_an_order_that_makes_no_sense_is_refused(ask, mixed, query):
+    name = query.partition("=")[0]
+    assert (
+        ask(f"/captures?{query}", status=400)["detail"]
+        .removeprefix("Bad Request. ")
+        .lower()
+        .startswith(f"{name}: ")
+    )
+
+
+def test_a_part_of_the_route_is_enough_to_find_captures(ask, see, mixed):
+    assert ask("/captures?search=B")["matching"] == 40
+    assert ask("/captures?search=%20/%20")["matching"] == 80
+    page = see("/captures?search=/b&method=GET")
+    assert "of 20 captures" in page.text
+    assert ("input", "value", "/b") in page.attributes
+
+
+def test_each_capture_can_be_chosen(see, store):
+    records = [store.add(b"", started=NOW - number, route="/<b>") for number in (1, 2)]
+    page = see("/captures")
+    assert [value for value in page.values("value") if len(value) == 32] == [
+        record.id for record in records
+    ]
+    assert "Choose GET /<b>, 2027-01-15 07:59:59" in page.values("aria-label")
+    assert page.values("formaction") == ["/compare"]
 
 
 def test_a_page_beyond_the_end_leads_back(see, mixed):

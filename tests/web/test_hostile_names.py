@@ -36,14 +36,19 @@ def hostile(store, hostile_prof, hostile_names):
 
 def paths(capture, ask):
     rows = ask(f"/c/{capture.id}?rows=all")["table"]["rows"]
-    return ["/", f"/c/{capture.id}", *(row["link"] for row in rows)]
+    return [
+        "/",
+        "/captures",
+        f"/c/{capture.id}?view=table",
+        f"/c/{capture.id}",
+        *(row["link"] for row in rows),
+    ]
 
 
 def test_nothing_foreign_becomes_markup(see, ask, hostile, hostile_names):
     for path in paths(hostile, ask):
         page = see(path)
-        assert page.tags.count("script") == 1
-        assert page.tags.count("link") == 2
+        assert page.tags.count("script") == len(page.values("src"))
         assert page.tags.count("meta") == 4
         assert not EXECUTABLE - {"script", "link", "meta"} & set(page.tags)
         names = {name for _, name, _ in page.attributes}
@@ -51,11 +56,11 @@ def test_nothing_foreign_becomes_markup(see, ask, hostile, hostile_names):
         assert all(
             value.startswith("/") or value == "#content" for value in page.values("href")
         )
-        assert page.values("src") == [see("/captures").values("src")[0]]
+        assert all(value.startswith("/static/") for value in page.values("src"))
 
 
 def test_every_name_is_shown_for_what_it_is(see, hostile, hostile_names):
-    page = see(f"/c/{hostile.id}")
+    page = see(f"/c/{hostile.id}?view=table")
     shown = page.column("Function")
     for name in hostile_names:
         assert " ".join(visible(name).split()) in shown
@@ -99,4 +104,4 @@ def test_a_hostile_search_is_shown_in_its_field_only(see, hostile, hostile_names
     for name in hostile_names[:6]:
         page = see(f"/c/{hostile.id}", query_string={"search": name})
         assert ("input", "value", visible(name).strip()) in page.attributes
-        assert page.tags.count("script") == 1
+        assert page.tags.count("script") == len(page.values("src"))

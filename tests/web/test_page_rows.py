@@ -94,7 +94,7 @@ def test_a_place_is_short_with_the_whole_path_beside_it():
     path = "/venv/lib/python3.12/site-packages/flask/app.py"
     name = function_name(Function(path, 7, "run"), url="")
     assert (name.path, name.line, name.full_place) == ("flask/app.py", ":7", f"{path}:7")
-    assert (name.kind, name.kind_slug) == ("library", "library")
+    assert (name.kind, name.kind_slug) == ("framework", "framework")
 
 
 def test_bars_of_captures_are_shares_of_the_longest():
@@ -112,17 +112,24 @@ def test_bars_of_captures_are_shares_of_the_longest():
     [(None, ""), (200, "fine"), (304, "moved"), (404, "refused"), (500, "failed"), (99, "")],
 )
 def test_a_status_is_coloured_by_its_class(status, kind):
-    shown = summary(record(status=status), GRAPH, now=100.0)
+    shown = summary(record(status=status), truth="exact", is_one=True, now=100.0)
     assert shown.status_kind == kind
 
 
 def test_a_summary_holds_only_what_is_known():
-    assert [fact.term for fact in summary(record(), GRAPH, now=100.0).facts] == ["Capture"]
-    shown = summary(record(duration_seconds=0.0, cpu_seconds=0.1), GRAPH, now=100.0)
+    assert [
+        fact.term for fact in summary(record(), truth="exact", is_one=True, now=100.0).facts
+    ] == ["Capture"]
+    shown = summary(
+        record(duration_seconds=0.0, cpu_seconds=0.1), truth="exact", is_one=True, now=100.0
+    )
     assert shown.cpu_share is None
-    assert summary(record(cpu_seconds=1.5), GRAPH, now=100.0).cpu_share.text == "75.0"
+    assert (
+        summary(record(cpu_seconds=1.5), truth="exact", is_one=True, now=100.0).cpu_share.text
+        == "75.0"
+    )
 
 
 def test_a_trigger_is_explained():
-    (fact, _) = summary(record(trigger="token"), GRAPH, now=100.0).facts
+    (fact, _) = summary(record(trigger="token"), truth="exact", is_one=True, now=100.0).facts
     assert (fact.text, fact.hint) == ("token", "asked for with a signed token")

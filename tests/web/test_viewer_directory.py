@@ -52,4 +52,4 @@ def test_a_file_that_cannot_be_read_is_said_to_be_so(tmp_path):
     path.mkdir()
     response = Client(Viewer(store, settings=Settings())).get(f"/c/{record.id}", headers=JSON)
     assert response.status_code == 503
-    assert "Is a directory" in response.json["error"]["message"]
+    assert "Is a directory" in response.json["detail"]

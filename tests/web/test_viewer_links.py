@@ -26,6 +26,8 @@ def test_every_link_lies_under_the_script_name(script_name, root):
     assert links.overview() == f"{root}/"
     assert links.captures() == f"{root}/captures"
     assert links.captures(route="/a b", page=2) == f"{root}/captures?route=/a+b&page=2"
+    assert links.route("/a/<b>", "GET") == f"{root}/r/?route=/a/%3Cb%3E&method=GET"
+    assert links.compare(a=ID, b="x,y") == f"{root}/compare?a={ID}&b=x,y"
     assert links.capture(ID) == f"{root}/c/{ID}"
     assert links.function(ID, FUNCTION) == f"{root}/c/{ID}/f/{function_key(FUNCTION)}"
     assert links.download_profile(ID) == f"{root}/c/{ID}.prof"

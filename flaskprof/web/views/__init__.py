@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flaskprof.web.views.capture import capture, merge
+from flaskprof.web.views.capture import capture, function, merge
 from flaskprof.web.views.captures import captures
 from flaskprof.web.views.export import capture_export, merge_export
 from flaskprof.web.views.files import download_profile, download_record, download_stacks
-from flaskprof.web.views.function import function
+from flaskprof.web.views.flame import capture_tree, merge_tree
+from flaskprof.web.views.route import route
 from flaskprof.web.visit import View
 
 __all__ = ["VIEWS"]
@@ -16,9 +17,12 @@ __all__ = ["VIEWS"]
 VIEWS: Mapping[str, View] = {
     "overview": captures,
     "captures": captures,
+    "route": route,
     "capture": capture,
+    "capture_tree": capture_tree,
     "capture_export": capture_export,
     "merge": merge,
+    "merge_tree": merge_tree,
     "merge_export": merge_export,
     "function": function,
     "download_profile": download_profile,

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaskprof.store import CaptureQuery
-from flaskprof.web.figures import Figure, count
-from flaskprof.web.rows import CaptureRow, capture_row, record_data
-from flaskprof.web.state import whole_number
+from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
+from flaskprof.web.rows import record_data
 from flaskprof.web.visit import Page, Visit
 
 __all__ = ["captures"]
 
-CAPTURES_A_PAGE = 50
 NO_ROUTE = "(no route)"
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
@@ -42,54 +40,45 @@ class Filter:
 class CapturesView:
     """The list of captures, or what to do where there are none."""
 
-    captures: Sequence[CaptureRow]
+    table: CaptureTable
     filters: Sequence[Filter]
+    search: str
+    hidden: Mapping[str, str]
     is_filtered: bool
-    matching: Figure
-    first: int
-    last: int
-    newer_url: str
-    older_url: str
+    route_url: str
     application_url: str
 
 
 def captures(visit: Visit) -> Page:
-    """List the captures, newest first."""
+    """List the captures, newest first unless another order is asked for."""
     chosen = {name: visit.query.get(name, "") for name in ("route", "method", "trigger")}
-    number = whole_number(visit.query.get("page", "1"), "page")
-    offset = (number - 1) * CAPTURES_A_PAGE
-    found = visit.store.list(
-        CaptureQuery(
-            route="" if chosen["route"] == NO_ROUTE else chosen["route"] or None,
-            method=chosen["method"] or None,
-            trigger=chosen["trigger"] or None,
-            limit=CAPTURES_A_PAGE,
-            offset=offset,
-        )
+    search = visit.query.get("search", "").strip()
+    state = ListState.from_query(visit.query)
+    route = "" if chosen["route"] == NO_ROUTE else chosen["route"] or None
+    wanted = CaptureQuery(
+        route=route,
+        method=chosen["method"] or None,
+        trigger=chosen["trigger"] or None,
+        search=search,
     )
-    kept = {name: value for name, value in chosen.items() if value}
+    found = visit.store.list(state.applied(wanted))
+    kept = {name: value for name, value in (chosen | {"search": search}).items() if value}
 
-    def page_url(to: int) -> str:
-        return visit.links.captures(**kept, **({"page": to} if to > 1 else {}))
+    def here(**query: str) -> str:
+        return visit.links.captures(**kept, **query)
 
-    last = offset + len(found.records)
-    longest = max((record.duration_seconds for record in found.records), default=0.0)
+    table = capture_table(found, state, links=visit.links, here=here, now=visit.now)
     view = CapturesView(
-        captures=[
-            capture_row(record, links=visit.links, now=visit.now, longest_seconds=longest)
-            for record in found.records
-        ],
+        table=table,
         filters=[
             _filter("route", "Route", chosen["route"], [r or NO_ROUTE for r in found.routes]),
             _filter("method", "Method", chosen["method"], found.methods),
             _filter("trigger", "Trigger", chosen["trigger"], found.triggers),
         ],
+        search=search,
+        hidden={name: value for name, value in state.to_query().items() if name != "page"},
         is_filtered=bool(kept),
-        matching=count(found.matching),
-        first=offset + 1,
-        last=last,
-        newer_url=page_url(number - 1) if number > 1 else "",
-        older_url=page_url(number + 1) if last < found.matching and found.records else "",
+        route_url=visit.links.route(route, chosen["method"]) if route else "",
         application_url=_application_url(visit),
     )
 
@@ -97,8 +86,10 @@ def captures(visit: Visit) -> Page:
         return {
             "captures": [record_data(record, visit.links) for record in found.records],
             "matching": found.matching,
-            "page": number,
-            "links": {"newer": view.newer_url or None, "older": view.older_url or None},
+            "page": state.page,
+            "sort": state.sort,
+            "order": "desc" if state.is_descending else "asc",
+            "links": {"previous": table.previous_url or None, "next": table.next_url or None},
             "routes": list(found.routes),
             "methods": list(found.methods),
             "triggers": list(found.triggers),

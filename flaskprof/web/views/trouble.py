@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flaskprof.web.problems import PROBLEM, problem
 from flaskprof.web.visit import Page
 
 __all__ = ["being_written", "trouble"]
@@ -37,10 +38,11 @@ def being_written(capture_id: str) -> Page:
 
 
 def trouble(status: int, title: str, message: str, *, profile_url: str = "") -> Page:
-    """Say what is wrong, in the same words to people and to programs."""
+    """Say what is wrong, to people on a page, to programs as problem details."""
     return Page(
         "trouble.html",
         TroubleView(title, message, profile_url),
-        lambda: {"error": {"status": status, "title": title, "message": message}},
+        lambda: problem(status, title, message),
         status=status,
+        json_type=PROBLEM,
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flaskprof.cli.terminal import Column, layout
+from flaskprof.text.layout import Column, layout
 
 COLUMNS = (
     Column("Count", is_number=True),

@@ -1,0 +1,1 @@
+"""Captures and profiles as tables of plain text, for a terminal or a shell."""

@@ -1,0 +1,85 @@
+"""Captures as rows of text, and what is said of one above its functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from flaskprof.profiles.model import CallGraph
+from flaskprof.record import CaptureRecord
+from flaskprof.text.layout import Column, figure
+from flaskprof.web.figures import seconds, visible
+
+__all__ = ["COLUMNS", "capture_cells", "heading", "is_sampled"]
+
+COLUMNS = (
+    Column("ID"),
+    Column("Started"),
+    Column("Method"),
+    Column("Route", gives_way=True),
+    Column("Status", is_number=True),
+    Column("Duration", is_number=True),
+    Column("Trigger"),
+)
+
+# The digits of an ID that are its time; a prefix of these is shown where it is enough.
+_TIME_DIGITS = 12
+
+
+def capture_cells(records: Sequence[CaptureRecord]) -> list[Sequence[str]]:
+    """Return the cells of each capture, with as much of the IDs as tells them apart."""
+    digits = _telling_digits([record.id for record in records])
+    today = datetime.now().astimezone().date()
+    return [
+        (
+            record.id[:digits],
+            _moment(record, today_is=today.isoformat()),
+            record.method,
+            record.title or record.route or "(no route)",
+            "" if record.status is None else str(record.status),
+            figure(seconds(record.duration_seconds)),
+            record.trigger,
+        )
+        for record in records
+    ]
+
+
+def is_sampled(record: CaptureRecord, graph: CallGraph) -> bool:
+    """Whether counts are samples rather than calls."""
+    return graph.is_sampled or record.exactness == "sampled"
+
+
+def heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
+    """Return the lines that say what a capture is and what its profile covers."""
+    when = datetime.fromtimestamp(record.started).astimezone()
+    facts = [
+        f"{when:%Y-%m-%d %H:%M:%S %z}",
+        "" if record.status is None else f"status {record.status}",
+        figure(seconds(record.duration_seconds)),
+        f"trigger {record.trigger}" if record.trigger else "",
+        "sampled" if is_sampled(record, graph) else record.exactness,
+    ]
+    measured = "samples" if is_sampled(record, graph) else "calls"
+    covered = figure(seconds(graph.total_seconds))
+    lines = [
+        f"{record.name}  {record.id}",
+        ", ".join(filter(None, facts)),
+        *record.notes,
+        f"{graph.total_calls:,} {measured} of {len(graph.functions):,} functions in {covered}",
+    ]
+    return [visible(line) for line in lines]
+
+
+def _moment(record: CaptureRecord, *, today_is: str) -> str:
+    """Return the local time, and the day where it is not today."""
+    when = datetime.fromtimestamp(record.started).astimezone()
+    day = when.date().isoformat()
+    return f"{when:%H:%M:%S}" if day == today_is else f"{day} {when:%H:%M}"
+
+
+def _telling_digits(ids: Sequence[str]) -> int:
+    """Return how many digits tell `ids` apart."""
+    digits = _TIME_DIGITS
+    while len({capture_id[:digits] for capture_id in ids}) < len(ids):
+        digits += 1
+    return digits

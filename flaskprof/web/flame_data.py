@@ -1,0 +1,64 @@
+"""The tree of a flame view as JSON, in columns: what ``static/flame.js`` draws.
+
+::
+
+    {"unit": "ns", "total": T, "truth": "exact" | "estimated" | "sampled",
+     "functions": {"name": […], "file": […], "line": […], "kind": […], "key": […]},
+     "nodes": {"parent": […], "function": […], "self": […], "total": […], "calls": […],
+               "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?,
+               "before": […]?, "after": […]?, "self_before": […]?, "self_after": […]?}}
+
+All numbers are integers, and those of times nanoseconds. What they mean says `FlameTree`; a
+column that would say nothing is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flaskprof.profiles.flame import FlameTree
+from flaskprof.profiles.paths import kind_of
+from flaskprof.web.links import function_key
+
+__all__ = ["flame_data", "flame_json"]
+
+_COLUMNS = {
+    "parent": "parent",
+    "function": "function",
+    "self": "self_ns",
+    "total": "total_ns",
+    "calls": "calls",
+    "low": "low_ns",
+    "high": "high_ns",
+    "before": "before_ns",
+    "after": "after_ns",
+    "self_before": "self_before_ns",
+    "self_after": "self_after_ns",
+}
+_RARE_COLUMNS = ("recursive", "folded")
+
+
+def flame_data(tree: FlameTree) -> dict[str, Any]:
+    """Return a tree as the JSON object that is described above."""
+    functions = tree.functions
+    columns = {name: getattr(tree, column) for name, column in _COLUMNS.items()}
+    columns |= {name: found for name in _RARE_COLUMNS if any(found := getattr(tree, name))}
+    return {
+        "unit": "ns",
+        "total": tree.total_ns[0],
+        "truth": tree.truth,
+        "functions": {
+            "name": [function.name for function in functions],
+            "file": [function.file for function in functions],
+            "line": [function.line for function in functions],
+            "kind": [kind_of(function).value for function in functions],
+            "key": [function_key(function) for function in functions],
+        },
+        "nodes": {name: found.tolist() for name, found in columns.items() if found is not None},
+    }
+
+
+def flame_json(tree: FlameTree) -> bytes:
+    """Return `flame_data` as text, in ASCII with escapes for all else."""
+    return json.dumps(flame_data(tree), separators=(",", ":")).encode("ascii")

@@ -1,0 +1,100 @@
+"""The table of functions, sorted, searched and restricted as its address says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flaskprof.profiles.model import Function
+from flaskprof.profiles.table import rows
+from flaskprof.web.figures import Figure, count
+from flaskprof.web.panels import Panel
+from flaskprof.web.rows import FunctionRow, function_row, row_data
+from flaskprof.web.state import MANY_ROWS, Head, TableState, heads
+from flaskprof.web.subject import Subject
+
+__all__ = ["STATE", "table"]
+
+STATE = ("sort", "order", "search", "rows", "restricted")
+"""What of a query says how the table is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The rows that are shown, and the addresses of other ones."""
+
+    heads: Sequence[Head]
+    rows: Sequence[FunctionRow]
+    matching: Figure
+    is_whole: bool
+    is_sampled: bool
+    search: str
+    hidden: Sequence[tuple[str, str]]
+    clear_url: str
+    many: Figure
+    many_url: str
+    all_url: str
+    restrictions: Sequence[str]
+    restrict_url: str
+
+
+def table(subject: Subject, function: Function | None) -> Panel:
+    """Show the functions of a profile as rows."""
+    visit = subject.visit
+    state = TableState.from_query(visit.query, visit.settings)
+    restrictions = visit.settings.restrictions
+    found = rows(
+        subject.graph,
+        state.sort_by,
+        restrictions if state.is_restricted else (),
+        state.search,
+        descending=state.is_descending,
+    )
+    shown = found[: state.limit]
+
+    def here(**changes: str) -> str:
+        return subject.page(view="table", fn=subject.key(function), **state.to_query(**changes))
+
+    view = TableView(
+        heads=heads(state, here),
+        rows=[
+            function_row(
+                row,
+                url=subject.function_page(row.function),
+                recording_ns=subject.recording_ns(row.function),
+                is_selected=row.function == function,
+            )
+            for row in shown
+        ],
+        matching=count(len(found)),
+        is_whole=len(shown) == len(found),
+        is_sampled=subject.truth == "sampled",
+        search=state.search,
+        hidden=subject.hidden(
+            view="table",
+            fn=subject.key(function),
+            **{name: value for name, value in state.to_query().items() if name != "search"},
+        ),
+        clear_url=here(search=""),
+        many=count(MANY_ROWS),
+        many_url=here(rows=str(MANY_ROWS)) if len(shown) < MANY_ROWS < len(found) else "",
+        all_url=here(rows="all"),
+        restrictions=[str(item) for item in restrictions] if state.is_restricted else [],
+        restrict_url=here(restricted="no" if state.is_restricted else ""),
+    )
+
+    def data() -> Mapping[str, Any]:
+        return {
+            "table": {
+                "sort_by": list(state.sort_by),
+                "search": state.search,
+                "restrictions": list(restrictions) if state.is_restricted else [],
+                "matching": len(found),
+                "rows": [
+                    row_data(row, url=subject.function_page(row.function)) for row in shown
+                ],
+            }
+        }
+
+    return Panel("_table.html", view, data)
