@@ -247,10 +247,10 @@ class Exchange(Visit):
 
     def end(self) -> None:
         """Count the request; only the first call does so. Never raises."""
-        measured = self.stop()
-        if measured is None:
-            return
         try:
+            measured = self.stop()
+            if measured is None:
+                return
             match = self._match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
