@@ -28,9 +28,8 @@ from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
-from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
-from flaskprof.metrics.visit import Measured, Visit
+from flaskprof.metrics.visit import OWN_MASK, OWN_SHARE, Body, PythonBody, Visit
 from flaskprof.record import CaptureRecord
 from flaskprof.routes import Match, RouteNamer
 
@@ -42,8 +41,6 @@ __all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
 # Where an exchange is found in its environ: by a middleware further in, and by what
 # hears of exceptions that the application handles itself.
 EXCHANGE = "flaskprof.exchange"
-
-_FORGOTTEN: WSGIEnvironment = {}
 
 T = TypeVar("T")
 
@@ -114,29 +111,14 @@ class Middleware:
         self.recorder.end_abandoned()
         outer = environ.get(EXCHANGE)
         if outer is not None:
-            outer.is_counted = False
+            outer.leave_out()
         return page(environ, start_response)
 
 
 class Exchange(Visit):
     """One request and its response, from the call of the application to its `end`."""
 
-    __slots__ = (
-        "_environ",
-        "_label",
-        "_length",
-        "_match",
-        "_metrics",
-        "_name_route",
-        "_queued_ns",
-        "_recorder",
-        "_server_start_response",
-        "_status",
-        "_stream",
-        "exception",
-        "is_counted",
-        "method",
-    )
+    __slots__ = ("_label", "_metrics", "_recorder", "_stream", "exception", "is_counted")
 
     recording: Recording | None = None
 
@@ -149,33 +131,40 @@ class Exchange(Visit):
         entered: int,
     ) -> None:
         """Begin to count and time; we are at work since `entered`."""
-        self.method: str = environ["REQUEST_METHOD"]
-        self.exception: type[BaseException] | None = None
-        self.is_counted = True
-        self._environ = environ
-        self._server_start_response = start_response
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
         self._metrics = metrics = recorder.metrics
-        self._name_route = name_route
-        self._match: Match | None = None
-        self._status = ""
-        self._length: int | None = None
         self._label = ""
-        self._queued_ns: int | None = None
+        self._stream: Stream | None = None
+        self.exception: type[BaseException] | None = None
+        self.is_counted = True
         if metrics.measures_queue and (
             "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ
         ):
-            self._queued_ns = queued_ns(environ, time_ns())
-        self.start(metrics.cells, metrics.active[self.method], entered, metrics.measures_cpu)
-        self._stream = Stream(self.started_ns) if metrics.measures_stream else None
+            self.queued_ns = queued_ns(environ, time_ns())
+        self.start(
+            metrics.cells,
+            metrics.active_place(environ["REQUEST_METHOD"]),
+            metrics.places,
+            metrics.measures,
+            entered,
+            environ,
+            start_response,
+            name_route,
+        )
+        if metrics.measures_stream:
+            self._stream = Stream(self.started_ns)
 
     def is_named_by(
         self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
     ) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
-        self._name_route = name_route
-        self._environ = environ
+        self.name_route = name_route
+        self.environ = environ
+
+    def leave_out(self) -> None:
+        """Do not count the request: it is for one of our own pages."""
+        self.is_counted = self.is_plain = False
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, followed to its end."""
@@ -187,11 +176,6 @@ class Exchange(Visit):
         # What a response of werkzeug gives has no length and is to be closed.
         if type(result) is ClosingIterator and self._stream is None:
             return self.follow(result)
-        return self._follow_other(result, environ)
-
-    def _follow_other(
-        self, result: Iterable[bytes], environ: WSGIEnvironment
-    ) -> Iterable[bytes]:
         stream = self._stream
         if _is_passed_on(result, environ):
             if stream is not None:
@@ -203,96 +187,105 @@ class Exchange(Visit):
 
     def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with the end of the exchange tied to its own."""
-        return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
+        return (SizedBody if hasattr(result, "__len__") else Body)(result, self)
 
-    def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
-        """Note status, route and length, and start the response as the application does."""
-        self._status = status
-        self.name()
-        self._measure(headers)
-        if exc_info is None:
-            return self._server_start_response(status, headers)
-        return self._server_start_response(status, headers, exc_info)
-
-    def name(self) -> None:
-        """Name the route while it is known: Flask forgets its request when it returns."""
-        try:
-            self._match = self._name_route(self._environ)
-        except Exception:  # noqa: BLE001  ours alone: the response goes on
-            _failed(self._recorder, "route")
-
-    def _measure(self, headers: list[Any]) -> None:
+    def note_start(self, headers: list[Any]) -> None:
         """Note what the start of the response tells."""
+        self.name()
         metrics = self._metrics
         try:
             if metrics.measures_length:
-                self._length = content_length(headers)
-            if metrics.label is not None:
-                self._label = metrics.label.of(self._environ)
+                self.length = content_length(headers)
+            if metrics.label is not None and self.environ is not None:
+                self._label = metrics.label.of(self.environ)
         except Exception:  # noqa: BLE001  not ours alone, but the response goes on
             _failed(self._recorder, "measure")
 
+    def name(self) -> None:
+        """Name the route while it is known: Flask forgets its request when it returns."""
+        if self.environ is None:
+            return
+        try:
+            self.match = self.name_route(self.environ)
+        except Exception:  # noqa: BLE001  ours alone: the response goes on
+            _failed(self._recorder, "route")
+
     def note_exception(self, error: Exception) -> None:
         """Note an unhandled exception, and the route while it is known."""
+        self.is_plain = False
         self.exception = type(error)
         self.name()
 
+    def close(self, result: Iterable[bytes]) -> None:
+        """Close the application's result and end, whatever closing does."""
+        try:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.end()
+
     def fail(self, error: BaseException) -> None:
         """Note that the application raised, and end."""
-        if not self._status:
-            self._status = "500"
+        self.is_plain = False
+        if not self.status:
+            self.status = "500"
         if isinstance(error, Exception):
             self.exception = type(error)
         self.end()
 
-    def end(self) -> None:
-        """Count the request; only the first call does so. Never raises."""
-        try:
-            measured = self.stop()
-            if measured is None:
-                return
-            match = self._match
-            if match is None or not match.route:
-                # Other frameworks may say what matched only when they have answered.
-                match = self._name_route(self._environ)
-            self._conclude(match, measured)
-        except Exception:  # noqa: BLE001  the response is the application's and stands
-            _failed(self._recorder, "end")
-        finally:
-            # The environ holds this object too; without the cycle both go at once.
-            self._environ = _FORGOTTEN
-
-    def _conclude(
-        self, match: Match, measured: Measured, profile_id: str | None = None
-    ) -> None:
-        ended, duration_ns, cpu_ns = measured
-        metrics = self._metrics
-        if self.is_counted and match.is_counted:
-            metrics.observe(
-                self.method,
-                match.route,
-                # Without a status the server answers for the application.
-                self._status[:3] or "500",
-                duration_ns,
-                profile_id,
-                cpu_ns,
-                self._queued_ns,
-                None if self.method == "HEAD" else self._length,
-                self._label,
-                self._stream,
-            )
-            if self.exception is not None:
-                name = self.exception.__name__
-                metrics.count_exception(self.method, match.route, name)
-        if ended >= metrics.next_note_ns:
-            metrics.note_process()
-        if not ended & OWN_MASK:
-            spent_ns = self.started_ns - self.entered_ns + perf_counter_ns() - ended
-            metrics.count_own_time("requests", spent_ns * OWN_SHARE)
-
     def abandon(self) -> None:
         """Have the exchange ended later; for finalizers, which may take no lock."""
-        self._recorder.abandoned.append(self)
+        if not self.is_over:
+            self._recorder.abandoned.append(self)
+
+    def conclude(self, ended: int, duration_ns: int, cpu_ns: int | None) -> None:
+        """Count the request, at its end. Never raises."""
+        try:
+            metrics = self._metrics
+            self._release()
+            match = self.match
+            if match is None or not match.route:
+                # Other frameworks may say what matched only when they have answered.
+                match = self.name_route(self.environ or {})
+            profile_id = self._hand_over(match, duration_ns / 1e9)
+            if self.is_counted and match.is_counted:
+                self._count(match, duration_ns, cpu_ns, profile_id)
+            if ended >= metrics.cells.due_ns:
+                metrics.note_process()
+            if not ended & OWN_MASK:
+                spent_ns = self.started_ns - self.entered_ns + perf_counter_ns() - ended
+                metrics.count_own_time("requests", spent_ns * OWN_SHARE)
+        except Exception:  # noqa: BLE001  the response is the application's and stands
+            _failed(self._recorder, "end")
+
+    def _release(self) -> None:
+        """End what else runs with the request."""
+
+    def _hand_over(self, match: Match, seconds: float) -> str | None:  # noqa: ARG002
+        """Hand the capture of the request over, if there is one, and return its ID."""
+        return None
+
+    def _count(
+        self, match: Match, duration_ns: int, cpu_ns: int | None, profile_id: str | None
+    ) -> None:
+        self._metrics.observe(
+            self.method,
+            match.route,
+            # Without a status the server answers for the application.
+            (self.status or "")[:3] or "500",
+            duration_ns,
+            profile_id,
+            cpu_ns,
+            self.queued_ns,
+            None if self.method == "HEAD" else self.length,
+            self._label,
+            self._stream,
+        )
+        if self.exception is not None:
+            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
 
 
 class CapturedExchange(Exchange):
@@ -328,6 +321,11 @@ class CapturedExchange(Exchange):
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
+
+    def begin(self, *arguments: Any) -> None:
+        """Begin to count and time."""
+        super().begin(*arguments)
+        self.is_plain = False
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
@@ -377,7 +375,7 @@ class CapturedExchange(Exchange):
 
     def _check_route(self) -> None:
         """Skip the capture if its route, which is known by now, is not to be captured."""
-        match = self._match or Match()
+        match = self.match or Match()
         token = self._ask.token
         if token is not None and token.route not in (None, match.route):
             self._skip(self._recorder, Skip.other_route)
@@ -389,27 +387,20 @@ class CapturedExchange(Exchange):
         recorder.metrics.count_skip(skip.name)
         recorder.metrics.count_capture(self._ask.trigger, "skipped")
 
-    def stop(self) -> Measured | None:
-        """End the recording too."""
-        measured = super().stop()
-        if measured is not None:
-            if self.recording is not None:
-                self.recording.stop()
-                self._recorder.give_back()
-            if self._overlap is not None:
-                self._recorder.overlaps.end(self._overlap)
-        return measured
-
-    def _conclude(self, match: Match, measured: Measured, _: str | None = None) -> None:
-        super()._conclude(match, measured, self._hand_over(match, measured[1] / 1e9))
+    def _release(self) -> None:
+        if self.recording is not None:
+            self.recording.stop()
+            self._recorder.give_back()
+        if self._overlap is not None:
+            self._recorder.overlaps.end(self._overlap)
 
     def _hand_over(self, match: Match, seconds: float) -> str | None:
-        """Hand the capture over, if there is one, and return its ID."""
         engine, recording = self._engine, self.recording
         self._engine = self.recording = None
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
+        status = self.status or ""
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,
@@ -418,7 +409,7 @@ class CapturedExchange(Exchange):
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
-            status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
+            status=int(status[:3]) if status[:3].isdecimal() else None,
             trigger=self._ask.trigger,
             engine=engine.name,
             exactness=engine.exactness,
@@ -437,39 +428,6 @@ class CapturedExchange(Exchange):
         if not limit or engine is not self._recorder.engine:
             return ()
         return (f"Recorded by the engine {engine.name}; {limit}.",)
-
-
-class TimedBody:
-    """The application's result with the end of its exchange tied to ``close()``.
-
-    Iteration passes through at full speed: the server iterates the application's own
-    iterator.
-    """
-
-    __slots__ = ("_exchange", "_result")
-
-    def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
-        self._result = result
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._result)
-
-    def close(self) -> None:
-        """Close the application's result and end the exchange, whatever closing does."""
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            self._exchange.fail(error)
-            raise
-        self._exchange.end()
-
-    def __del__(self) -> None:
-        # A server that broke off may never have closed it (werkzeug's on a reset).
-        if not self._exchange.is_over:
-            self._exchange.abandon()
 
 
 class CapturedBody:
@@ -508,13 +466,12 @@ class CapturedBody:
         self._exchange.end()
 
     def __del__(self) -> None:
-        # See TimedBody.
-        if not self._exchange.is_over:
-            self._exchange.abandon()
+        # As that of any other body.
+        self._exchange.abandon()
 
 
-class SizedBody(TimedBody):
-    """A timed body whose length a server may ask for, as it may ask the result itself."""
+class SizedBody(PythonBody):
+    """A body whose length a server may ask for, as it may ask the result itself."""
 
     __slots__ = ()
 

@@ -1,5 +1,5 @@
-/* What every request does for the metrics. cells.py and headers.py say what it is for, and do
-   the same in Python where this was not built. */
+/* What every request does for the metrics. cells.py, headers.py and visit.py say what it is
+   for, and do the same in Python where this was not built. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -15,6 +15,7 @@ typedef struct {
     Py_ssize_t buckets; /* where they begin in a histogram */
     Py_ssize_t bounds_count;
     int64_t *bounds;
+    long long due_ns;
 } Cells;
 
 /* Takes hold of writable memory that begins at a word; -1 with an exception if it does not. */
@@ -156,28 +157,40 @@ bucket_of(Cells *self, int64_t value)
     return low;
 }
 
+static void
+observe(Cells *self, Py_ssize_t place, int64_t value)
+{
+    add_to(self, place + self->buckets + bucket_of(self, value), 1);
+    add_to(self, place, value);
+}
+
+/* Counts what else was measured: the first, second or third number behind the value. */
+static void
+observe_other(Cells *self, Py_ssize_t place, Py_ssize_t which, int64_t number)
+{
+    add_to(self, place + 2 * which - 1, 1);
+    add_to(self, place + 2 * which, number);
+}
+
 static PyObject *
 cells_observe(Cells *self, PyObject *const *args, Py_ssize_t size)
 {
     enum { MOST = 16 };
-    Py_ssize_t place, width = self->buckets + self->bounds_count + 1;
+    Py_ssize_t place;
     int64_t numbers[MOST];
     if (size < 2 || size > MOST || 2 * size - 3 > self->buckets) {
         PyErr_SetString(PyExc_TypeError, "observe() takes a place, a value and what fits");
         return NULL;
     }
-    if (read_place(self, args[0], width, &place) < 0)
+    if (read_place(self, args[0], self->buckets + self->bounds_count + 1, &place) < 0)
         return NULL;
     for (Py_ssize_t i = 1; i < size; i++)
         if ((i == 1 || args[i] != Py_None) && read_int(args[i], &numbers[i]) < 0)
             return NULL;
-    add_to(self, place + self->buckets + bucket_of(self, numbers[1]), 1);
-    add_to(self, place, numbers[1]);
+    observe(self, place, numbers[1]);
     for (Py_ssize_t i = 2; i < size; i++)
-        if (args[i] != Py_None) {
-            add_to(self, place + 2 * i - 3, 1);
-            add_to(self, place + 2 * i - 2, numbers[i]);
-        }
+        if (args[i] != Py_None)
+            observe_other(self, place, i - 1, numbers[i]);
     Py_RETURN_NONE;
 }
 
@@ -243,9 +256,15 @@ static PyMethodDef cells_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef cells_members[] = {
+    {"due_ns", T_LONGLONG, offsetof(Cells, due_ns), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot cells_slots[] = {
     {Py_tp_new, cells_new},
     {Py_tp_dealloc, cells_dealloc},
+    {Py_tp_members, cells_members},
     {Py_tp_methods, cells_methods},
     {0, NULL},
 };
@@ -257,14 +276,100 @@ static PyType_Spec cells_spec = {
     .slots = cells_slots,
 };
 
+/* Whether text is `Content-Length`, in whatever case. */
+static int
+is_content_length(PyObject *text)
+{
+    static const char wanted[] = "content-length";
+    if (!PyUnicode_CheckExact(text) || PyUnicode_GET_LENGTH(text) != sizeof wanted - 1
+        || !PyUnicode_IS_ASCII(text))
+        return 0;
+    const Py_UCS1 *letters = PyUnicode_1BYTE_DATA(text);
+    for (size_t i = 0; i < sizeof wanted - 1; i++)
+        if (Py_TOLOWER(letters[i]) != wanted[i])
+            return 0;
+    return 1;
+}
+
+/* Returns the number that a text is, of at most fifteen digits; -1 if it is none. */
+static int64_t
+number_in(PyObject *text)
+{
+    if (!PyUnicode_CheckExact(text) || !PyUnicode_IS_ASCII(text))
+        return -1;
+    Py_ssize_t digits = PyUnicode_GET_LENGTH(text);
+    if (digits < 1 || digits > 15)
+        return -1;
+    int64_t number = 0;
+    for (Py_ssize_t at = 0; at < digits; at++) {
+        Py_UCS1 digit = PyUnicode_1BYTE_DATA(text)[at];
+        if (!Py_ISDIGIT(digit))
+            return -1;
+        number = number * 10 + (digit - '0');
+    }
+    return number;
+}
+
+static PyObject *
+content_length(PyObject *module, PyObject *headers)
+{
+    (void)module;
+    if (!PyList_Check(headers))
+        Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
+        PyObject *header = PyList_GET_ITEM(headers, i);
+        if (!PyTuple_Check(header) || PyTuple_GET_SIZE(header) != 2
+            || !is_content_length(PyTuple_GET_ITEM(header, 0)))
+            continue;
+        int64_t length = number_in(PyTuple_GET_ITEM(header, 1));
+        if (length < 0)
+            Py_RETURN_NONE;
+        return PyLong_FromLongLong(length);
+    }
+    Py_RETURN_NONE;
+}
+
+/* Visit: one request. What is ordinary is done here, all else by the methods of the same
+   object in Python: see visit.py. */
+
+enum { MEASURE_CPU = 1, MEASURE_LENGTH = 2, MEASURE_MORE = 4 };
+
+/* One request in 64, of which nobody can say in advance which, is left to Python, where it
+   is timed for what it cost us. */
+static const int64_t OWN_MASK = 63 << 10;
+
+typedef struct {
+    PyObject *abandon;
+    PyObject *close;
+    PyObject *conclude;
+    PyObject *empty;
+    PyObject *is_counted;
+    PyObject *note_start;
+    PyObject *request_method;
+    PyObject *route;
+} State;
+
+static struct PyModuleDef module_definition;
+
 typedef struct {
     PyObject_HEAD
-    Cells *cells; /* NULL before it is started and once it is stopped */
+    Cells *cells; /* NULL before it is started and once it has ended */
     Py_ssize_t active;
+    int measures;
+    char is_plain;
     unsigned long thread; /* 0 where processor time is not measured */
     int64_t thread_started_ns;
     long long entered_ns;
     long long started_ns;
+    PyObject *environ;
+    PyObject *length;
+    PyObject *match;
+    PyObject *method;
+    PyObject *name_route;
+    PyObject *places;
+    PyObject *queued_ns;
+    PyObject *server;
+    PyObject *status;
 } Visit;
 
 /* The clock of time.perf_counter_ns. */
@@ -290,28 +395,52 @@ thread_ns(void)
     return (int64_t)spent.tv_sec * 1000000000 + spent.tv_nsec;
 }
 
+static State *
+state_of(void *object)
+{
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE((PyObject *)object), &module_definition);
+    return module == NULL ? NULL : PyModule_GetState(module);
+}
+
 static PyObject *
 visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
 {
-    if (size != 4 || Py_TYPE(args[0])->tp_dealloc != (destructor)cells_dealloc) {
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    if (size != 8 || Py_TYPE(args[0])->tp_dealloc != (destructor)cells_dealloc
+        || !PyDict_Check(args[2]) || !PyDict_Check(args[5])) {
         PyErr_SetString(PyExc_TypeError,
-                        "start() takes cells, a place, a time, and what to measure");
+                        "start() takes cells, a place, places, what to measure, when we were "
+                        "called, an environ, start_response and what names the route");
         return NULL;
     }
-    if (self->cells != NULL) {
+    if (self->environ != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "it was started before");
         return NULL;
     }
     Cells *cells = (Cells *)args[0];
     Py_ssize_t active;
-    int64_t entered;
-    if (read_place(cells, args[1], 1, &active) < 0 || read_int(args[2], &entered) < 0)
+    int64_t measures, entered;
+    if (read_place(cells, args[1], 1, &active) < 0 || read_int(args[3], &measures) < 0
+        || read_int(args[4], &entered) < 0)
         return NULL;
-    self->cells = (Cells *)Py_NewRef(cells);
-    self->active = active;
+    PyObject *method = PyObject_GetItem(args[5], state->request_method);
+    if (method == NULL)
+        return NULL;
+    self->method = method;
+    self->places = Py_NewRef(args[2]);
+    self->environ = Py_NewRef(args[5]);
+    self->server = Py_NewRef(args[6]);
+    self->name_route = Py_NewRef(args[7]);
+    self->status = Py_NewRef(state->empty);
+    self->measures = (int)measures;
+    self->is_plain = !(measures & MEASURE_MORE);
     self->entered_ns = entered;
+    self->active = active;
+    self->cells = (Cells *)Py_NewRef(cells);
     add_to(cells, active, 1);
-    if (args[3] == Py_True) {
+    if (measures & MEASURE_CPU) {
         self->thread = PyThread_get_thread_ident();
         self->thread_started_ns = thread_ns();
     }
@@ -319,38 +448,202 @@ visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
     Py_RETURN_NONE;
 }
 
-static void
-visit_dealloc(Visit *self)
+/* Notes route and length; -1 with an exception where that is for Python to do. */
+static int
+note_start(Visit *self, PyObject *headers)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    Py_XDECREF(self->cells);
-    type->tp_free(self);
-    Py_DECREF(type);
+    PyObject *match = PyObject_CallOneArg(self->name_route, self->environ);
+    if (match == NULL)
+        return -1;
+    Py_XSETREF(self->match, match);
+    if (self->measures & MEASURE_LENGTH) {
+        PyObject *length = content_length(NULL, headers);
+        if (length == NULL)
+            return -1;
+        Py_XSETREF(self->length, length);
+    }
+    return 0;
+}
+
+/* Reads the arguments of start_response(), of which a server knows these by position. */
+static int
+read_arguments(PyObject *const *args, Py_ssize_t size, PyObject *names, PyObject **found)
+{
+    static const char *known[] = {"status", "headers", "exc_info"};
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    for (Py_ssize_t i = 0; i < size && i < 3; i++)
+        found[i] = args[i];
+    for (Py_ssize_t i = 0; i < named; i++)
+        for (int at = 0; at < 3; at++)
+            if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), known[at]) == 0)
+                found[at] = args[size + i];
+    int count = (found[0] != NULL) + (found[1] != NULL) + (found[2] != NULL);
+    if (found[0] == NULL || found[1] == NULL || size + named != count) {
+        PyErr_SetString(PyExc_TypeError,
+                        "start_response() takes a status, headers and perhaps exc_info");
+        return -1;
+    }
+    return 0;
 }
 
 static PyObject *
-visit_stop(Visit *self, PyObject *ignored)
+visit_start_response(Visit *self, PyObject *const *args, Py_ssize_t size, PyObject *names)
+{
+    PyObject *found[3] = {NULL, NULL, NULL};
+    if (read_arguments(args, size, names, found) < 0)
+        return NULL;
+    if (self->server == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "it was not started");
+        return NULL;
+    }
+    Py_XSETREF(self->status, Py_NewRef(found[0]));
+    if (!self->is_plain || note_start(self, found[1]) < 0) {
+        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL;
+        PyErr_Clear();
+        State *state = state_of(self);
+        if (state == NULL)
+            return NULL;
+        PyObject *noted = PyObject_CallMethodOneArg((PyObject *)self, state->note_start,
+                                                    found[1]);
+        if (noted == NULL)
+            return NULL;
+        Py_DECREF(noted);
+    }
+    size = found[2] == NULL || found[2] == Py_None ? 2 : 3;
+    return PyObject_Vectorcall(self->server, found, (size_t)size, NULL);
+}
+
+/* Returns the place of an ordinary request's label set; -1 where Python has to look. */
+static Py_ssize_t
+place_of(Visit *self, State *state)
+{
+    Py_ssize_t found = -1;
+    PyObject *route = NULL, *is_counted = NULL, *code = NULL, *labels = NULL, *place = NULL;
+    if (self->match == NULL || !PyUnicode_Check(self->status)
+        || PyUnicode_GET_LENGTH(self->status) < 3)
+        return -1;
+    if ((route = PyObject_GetAttr(self->match, state->route)) != NULL
+        && PyUnicode_Check(route) && PyUnicode_GET_LENGTH(route) > 0
+        && (is_counted = PyObject_GetAttr(self->match, state->is_counted)) == Py_True
+        && (code = PyUnicode_Substring(self->status, 0, 3)) != NULL
+        && (labels = PyTuple_Pack(4, self->method, route, code, state->empty)) != NULL
+        && (place = PyDict_GetItemWithError(self->places, labels)) != NULL)
+        found = PyLong_AsSsize_t(place);
+    PyErr_Clear();
+    Py_XDECREF(route);
+    Py_XDECREF(is_counted);
+    Py_XDECREF(code);
+    Py_XDECREF(labels);
+    return found;
+}
+
+/* Reads a number that may not be known; -1 then. */
+static int64_t
+read_known(PyObject *number)
+{
+    int64_t found = -1;
+    if (number != NULL && number != Py_None && read_int(number, &found) < 0)
+        PyErr_Clear();
+    return found;
+}
+
+/* Counts an ordinary request; false where that is for Python to do. */
+static int
+count(Visit *self, Cells *cells, State *state, int64_t ended, int64_t spent)
+{
+    if (!self->is_plain || ended >= cells->due_ns || (ended & OWN_MASK) == 0)
+        return 0;
+    Py_ssize_t place = place_of(self, state);
+    if (place < 0 || place > cells->count - cells->buckets - cells->bounds_count - 1)
+        return 0;
+    int64_t others[] = {spent, read_known(self->queued_ns), read_known(self->length)};
+    if (PyUnicode_CompareWithASCIIString(self->method, "HEAD") == 0)
+        others[2] = -1;
+    observe(cells, place, ended - self->started_ns);
+    for (int i = 0; i < 3; i++)
+        if (others[i] >= 0)
+            observe_other(cells, place, i + 1, others[i]);
+    return 1;
+}
+
+static PyObject *
+visit_end(Visit *self, PyObject *ignored)
 {
     (void)ignored;
     int64_t ended = now_ns();
+    State *state = state_of(self);
     Cells *cells = self->cells;
+    if (state == NULL)
+        return NULL;
     if (cells == NULL)
         Py_RETURN_NONE;
     self->cells = NULL;
     add_to(cells, self->active, -1);
-    Py_DECREF(cells);
-    PyObject *spent = Py_NewRef(Py_None);
+    int64_t spent = -1;
     if (self->thread != 0 && self->thread == PyThread_get_thread_ident())
-        Py_SETREF(spent, PyLong_FromLongLong(thread_ns() - self->thread_started_ns));
-    PyObject *end = PyLong_FromLongLong(ended);
-    PyObject *duration = PyLong_FromLongLong(ended - self->started_ns);
-    PyObject *measured = NULL;
-    if (spent != NULL && end != NULL && duration != NULL)
-        measured = PyTuple_Pack(3, end, duration, spent);
-    Py_XDECREF(spent);
-    Py_XDECREF(end);
-    Py_XDECREF(duration);
-    return measured;
+        spent = thread_ns() - self->thread_started_ns;
+    PyObject *done = NULL;
+    if (count(self, cells, state, ended, spent))
+        done = Py_NewRef(Py_None);
+    else {
+        PyObject *end = PyLong_FromLongLong(ended);
+        PyObject *duration = PyLong_FromLongLong(ended - self->started_ns);
+        PyObject *cpu = spent < 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(spent);
+        if (end != NULL && duration != NULL && cpu != NULL)
+            done = PyObject_CallMethodObjArgs((PyObject *)self, state->conclude, end, duration,
+                                              cpu, NULL);
+        Py_XDECREF(end);
+        Py_XDECREF(duration);
+        Py_XDECREF(cpu);
+    }
+    Py_DECREF(cells);
+    /* The environ holds this object too; without the cycle both go at once. */
+    Py_CLEAR(self->environ);
+    return done;
+}
+
+static int
+visit_traverse(Visit *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->cells);
+    Py_VISIT(self->environ);
+    Py_VISIT(self->length);
+    Py_VISIT(self->match);
+    Py_VISIT(self->method);
+    Py_VISIT(self->name_route);
+    Py_VISIT(self->places);
+    Py_VISIT(self->queued_ns);
+    Py_VISIT(self->server);
+    Py_VISIT(self->status);
+    return 0;
+}
+
+static int
+visit_clear(Visit *self)
+{
+    Py_CLEAR(self->cells);
+    Py_CLEAR(self->environ);
+    Py_CLEAR(self->length);
+    Py_CLEAR(self->match);
+    Py_CLEAR(self->method);
+    Py_CLEAR(self->name_route);
+    Py_CLEAR(self->places);
+    Py_CLEAR(self->queued_ns);
+    Py_CLEAR(self->server);
+    Py_CLEAR(self->status);
+    return 0;
+}
+
+static void
+visit_dealloc(Visit *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)visit_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
 }
 
 static PyObject *
@@ -361,8 +654,10 @@ visit_is_over(Visit *self, void *ignored)
 }
 
 static PyMethodDef visit_methods[] = {
+    {"end", (PyCFunction)visit_end, METH_NOARGS, NULL},
     {"start", (PyCFunction)(void (*)(void))visit_start, METH_FASTCALL, NULL},
-    {"stop", (PyCFunction)visit_stop, METH_NOARGS, NULL},
+    {"start_response", (PyCFunction)(void (*)(void))visit_start_response,
+     METH_FASTCALL | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -371,14 +666,25 @@ static PyGetSetDef visit_getters[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* What was not set is None. */
 static PyMemberDef visit_members[] = {
     {"entered_ns", T_LONGLONG, offsetof(Visit, entered_ns), READONLY, NULL},
+    {"environ", T_OBJECT, offsetof(Visit, environ), 0, NULL},
+    {"is_plain", T_BOOL, offsetof(Visit, is_plain), 0, NULL},
+    {"length", T_OBJECT, offsetof(Visit, length), 0, NULL},
+    {"match", T_OBJECT, offsetof(Visit, match), 0, NULL},
+    {"method", T_OBJECT, offsetof(Visit, method), READONLY, NULL},
+    {"name_route", T_OBJECT, offsetof(Visit, name_route), 0, NULL},
+    {"queued_ns", T_OBJECT, offsetof(Visit, queued_ns), 0, NULL},
     {"started_ns", T_LONGLONG, offsetof(Visit, started_ns), READONLY, NULL},
+    {"status", T_OBJECT, offsetof(Visit, status), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot visit_slots[] = {
     {Py_tp_dealloc, visit_dealloc},
+    {Py_tp_traverse, visit_traverse},
+    {Py_tp_clear, visit_clear},
     {Py_tp_methods, visit_methods},
     {Py_tp_getset, visit_getters},
     {Py_tp_members, visit_members},
@@ -388,53 +694,125 @@ static PyType_Slot visit_slots[] = {
 static PyType_Spec visit_spec = {
     .name = "flaskprof.metrics._request.Visit",
     .basicsize = sizeof(Visit),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = visit_slots,
 };
 
-/* Whether text is `Content-Length`, in whatever case. */
-static int
-is_content_length(PyObject *text)
+/* Body: the application's result, with the end of its visit tied to close(). */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *result;
+    PyObject *visit;
+    char is_closed;
+} Body;
+
+static PyObject *
+body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static const char wanted[] = "content-length";
-    if (!PyUnicode_CheckExact(text) || PyUnicode_GET_LENGTH(text) != sizeof wanted - 1
-        || !PyUnicode_IS_ASCII(text))
-        return 0;
-    const Py_UCS1 *letters = PyUnicode_1BYTE_DATA(text);
-    for (size_t i = 0; i < sizeof wanted - 1; i++)
-        if (Py_TOLOWER(letters[i]) != wanted[i])
-            return 0;
-    return 1;
+    if (PyTuple_GET_SIZE(args) != 2 || keywords != NULL) {
+        PyErr_SetString(PyExc_TypeError, "Body() takes a result and its visit");
+        return NULL;
+    }
+    Body *self = (Body *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->result = Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    self->visit = Py_NewRef(PyTuple_GET_ITEM(args, 1));
+    return (PyObject *)self;
 }
 
 static PyObject *
-content_length(PyObject *module, PyObject *headers)
+body_iter(Body *self)
 {
-    (void)module;
-    if (!PyList_Check(headers))
-        Py_RETURN_NONE;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
-        PyObject *header = PyList_GET_ITEM(headers, i);
-        if (!PyTuple_Check(header) || PyTuple_GET_SIZE(header) != 2
-            || !is_content_length(PyTuple_GET_ITEM(header, 0)))
-            continue;
-        PyObject *value = PyTuple_GET_ITEM(header, 1);
-        if (!PyUnicode_CheckExact(value) || !PyUnicode_IS_ASCII(value))
-            Py_RETURN_NONE;
-        Py_ssize_t digits = PyUnicode_GET_LENGTH(value);
-        if (digits < 1 || digits > 15)
-            Py_RETURN_NONE;
-        long long length = 0;
-        for (Py_ssize_t at = 0; at < digits; at++) {
-            Py_UCS1 digit = PyUnicode_1BYTE_DATA(value)[at];
-            if (!Py_ISDIGIT(digit))
-                Py_RETURN_NONE;
-            length = length * 10 + (digit - '0');
-        }
-        return PyLong_FromLongLong(length);
-    }
-    Py_RETURN_NONE;
+    return PyObject_GetIter(self->result);
 }
+
+static PyObject *
+body_close(Body *self, PyObject *ignored)
+{
+    (void)ignored;
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    self->is_closed = 1;
+    return PyObject_CallMethodOneArg(self->visit, state->close, self->result);
+}
+
+static void
+body_finalize(Body *self)
+{
+    State *state = self->is_closed || self->visit == NULL ? NULL : state_of(self);
+    if (state == NULL)
+        return;
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *error = PyErr_GetRaisedException();
+#else
+    PyObject *error, *value, *traceback;
+    PyErr_Fetch(&error, &value, &traceback);
+#endif
+    PyObject *done = PyObject_CallMethodNoArgs(self->visit, state->abandon);
+    if (done == NULL)
+        PyErr_WriteUnraisable((PyObject *)self);
+    Py_XDECREF(done);
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(error, value, traceback);
+#endif
+}
+
+static int
+body_traverse(Body *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->result);
+    Py_VISIT(self->visit);
+    return 0;
+}
+
+static int
+body_clear(Body *self)
+{
+    Py_CLEAR(self->result);
+    Py_CLEAR(self->visit);
+    return 0;
+}
+
+static void
+body_dealloc(Body *self)
+{
+    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0)
+        return;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)body_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef body_methods[] = {
+    {"close", (PyCFunction)body_close, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot body_slots[] = {
+    {Py_tp_new, body_new},
+    {Py_tp_dealloc, body_dealloc},
+    {Py_tp_finalize, body_finalize},
+    {Py_tp_traverse, body_traverse},
+    {Py_tp_clear, body_clear},
+    {Py_tp_iter, body_iter},
+    {Py_tp_methods, body_methods},
+    {0, NULL},
+};
+
+static PyType_Spec body_spec = {
+    .name = "flaskprof.metrics._request.Body",
+    .basicsize = sizeof(Body),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = body_slots,
+};
 
 static PyMethodDef module_methods[] = {
     {"content_length", content_length, METH_O, NULL},
@@ -444,7 +822,20 @@ static PyMethodDef module_methods[] = {
 static int
 module_exec(PyObject *module)
 {
-    PyType_Spec *specs[] = {&cells_spec, &visit_spec};
+    State *state = PyModule_GetState(module);
+    struct {
+        PyObject **kept;
+        const char *text;
+    } words[] = {
+        {&state->abandon, "abandon"},       {&state->close, "close"},
+        {&state->conclude, "conclude"},     {&state->empty, ""},
+        {&state->is_counted, "is_counted"}, {&state->note_start, "note_start"},
+        {&state->route, "route"},           {&state->request_method, "REQUEST_METHOD"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if ((*words[i].kept = PyUnicode_InternFromString(words[i].text)) == NULL)
+            return -1;
+    PyType_Spec *specs[] = {&body_spec, &cells_spec, &visit_spec};
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
         if (type == NULL)
@@ -454,7 +845,33 @@ module_exec(PyObject *module)
         if (added < 0)
             return -1;
     }
+    if (PyModule_AddIntConstant(module, "OWN_MASK", (long)OWN_MASK) < 0
+        || PyModule_AddIntMacro(module, MEASURE_CPU) < 0
+        || PyModule_AddIntMacro(module, MEASURE_LENGTH) < 0
+        || PyModule_AddIntMacro(module, MEASURE_MORE) < 0)
+        return -1;
     return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    Py_CLEAR(state->abandon);
+    Py_CLEAR(state->close);
+    Py_CLEAR(state->conclude);
+    Py_CLEAR(state->empty);
+    Py_CLEAR(state->is_counted);
+    Py_CLEAR(state->note_start);
+    Py_CLEAR(state->request_method);
+    Py_CLEAR(state->route);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    (void)module_clear(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {
@@ -465,8 +882,11 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "flaskprof.metrics._request",
+    .m_size = sizeof(State),
     .m_methods = module_methods,
     .m_slots = module_slots,
+    .m_clear = module_clear,
+    .m_free = module_free,
 };
 
 PyMODINIT_FUNC

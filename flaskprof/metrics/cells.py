@@ -30,6 +30,8 @@ class PythonCells:
     def __init__(self, memory: WriteableBuffer, bounds: Sequence[int], buckets: int, /) -> None:
         self._lock = threading.RLock()
         self._words = memoryview(memory).cast("B").cast("q")
+        # A request that ends later than this, by the clock of ``perf_counter``, does more.
+        self.due_ns = 0
         self._bounds = tuple(bounds)
         self._buckets = buckets
 

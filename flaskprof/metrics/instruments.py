@@ -24,12 +24,11 @@ from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.layout import Header, bounds_in_ns
 from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
+from flaskprof.metrics.visit import MEASURE_CPU, MEASURE_LENGTH, MEASURE_MORE
 from flaskprof.metrics.worker_file import WorkerFile
 
 __all__ = [
     "METHODS",
-    "OWN_MASK",
-    "OWN_SHARE",
     "Label",
     "Metrics",
     "known_method",
@@ -46,11 +45,6 @@ _STATUSES = frozenset(str(status.value) for status in HTTPStatus)
 
 _NOTE_NS = 5 * 10**9
 _TRY_AGAIN_NS = 30 * 10**9
-
-# Of the requests one in so many is timed for what we cost it: those at whose end these bits
-# of the clock, between one and 64 microseconds, are zero.
-OWN_SHARE = 64
-OWN_MASK = (OWN_SHARE - 1) << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +70,8 @@ class Metrics:
     They are in memory until `start` places them in `directory`, beside those of other
     processes; without one they stay there. `registry` has the sums of all. `measure` is
     what is measured beyond the basics, as in the setting of that name. From
-    `next_note_ns` on, of the clock of ``perf_counter``, `note_process` is due. Every method is
-    cheap and may be called from any thread, but not from ``__del__`` or a
+    ``cells.due_ns`` on, of the clock of ``perf_counter``, `note_process` is due. Every
+    method is cheap and may be called from any thread, but not from ``__del__`` or a
     garbage-collection callback.
     """
 
@@ -97,19 +91,23 @@ class Metrics:
         self.measures_stream = "stream" in measure
         self._measures_workers = "workers" in measure
         self.label = label
+        self.measures = (
+            MEASURE_CPU * self.measures_cpu
+            | MEASURE_LENGTH * self.measures_length
+            | MEASURE_MORE * (self.measures_stream or label is not None)
+        )
         self._directory = directory
         self._file = WorkerFile(bounds_in_ns(buckets), max_series)
         self.cells = self._file.cells
         self._add = self._file.add
         self._observe = self._file.observe
         self._bounds_ns = self._file.layout.bounds_ns
-        self._requests: dict[tuple[str, str, str, str], int] = {}
-        self.active = _ActivePlaces(self._file)
+        self.places: dict[tuple[str, str, str, str], int] = {}
+        self._active: dict[str, int] = {}
         self._overflow_of_exceptions = _counter_place(self._file, overflow_of_exceptions())
         self._info_place = Header.UNCOUNTED
         self._cpu_base_ns = 0
         self._is_started = False
-        self.next_note_ns = 0
         self._next_try_ns = 0
         self._count(table.STARTED_WORKERS, ())
         self.collector = DirectoryCollector(
@@ -122,16 +120,25 @@ class Metrics:
 
     def request_started(self, method: str) -> None:
         """Count a request in; `request_ended` with the same method counts it out."""
-        self._add(self.active[method], 1)
+        self._add(self.active_place(method), 1)
 
     def request_ended(self, method: str) -> None:
         """Count a request out that `request_started` counted in."""
-        self._add(self.active[method], -1)
+        self._add(self.active_place(method), -1)
+
+    def active_place(self, method: str) -> int:
+        """Return the cell that counts the requests of a method that are being answered."""
+        try:
+            return self._active[method]
+        except KeyError:
+            known = known_method(method)
+            place = self._active[known] = self._counter_place(table.ACTIVE, (known,))
+            return place
 
     def active_requests(self) -> int:
         """How many requests of this process are counted in and not yet out."""
         words = self._file.words
-        return sum(words[place] for place in set(self.active.values()))
+        return sum(words[place] for place in set(self._active.values()))
 
     def observe(  # noqa: PLR0917  by position: it costs every request
         self,
@@ -152,7 +159,7 @@ class Metrics:
         was not measured is None.
         """
         try:
-            place = self._requests[method, route, status, extra]
+            place = self.places[method, route, status, extra]
         except KeyError:
             place = self._request_place(method, route, status, extra)
         # In the order of their cells.
@@ -213,7 +220,7 @@ class Metrics:
     def note_process(self) -> None:
         """Note what this process uses, and look whether its file is still its own."""
         now_ns = time.perf_counter_ns()
-        self.next_note_ns = now_ns + _NOTE_NS
+        self.cells.due_ns = now_ns + _NOTE_NS
         if self._file.is_taking:
             return
         if self._file.is_lost():
@@ -247,7 +254,7 @@ class Metrics:
 
     def _begin_anew(self) -> None:
         """Go on in another file, as the one so far was deleted or given up."""
-        self._file.renew((self._info_place, *set(self.active.values())))
+        self._file.renew((self._info_place, *set(self._active.values())))
         self._cpu_base_ns = process.cpu_ns()
 
     def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:
@@ -266,20 +273,7 @@ class Metrics:
         place = self._file.request_place(labels)
         # What clients or an application without bound could fill memory with is not kept.
         if labels[:3] == (method, route, status) and place != self._file.overflow:
-            self._requests[method, route, status, extra] = place
-        return place
-
-
-class _ActivePlaces(dict[str, int]):
-    """The cells that count the requests that are being answered, by any method."""
-
-    def __init__(self, file: WorkerFile) -> None:
-        super().__init__()
-        self._file = file
-
-    def __missing__(self, method: str) -> int:
-        known = known_method(method)
-        place = self[known] = _counter_place(self._file, (table.ACTIVE.name, known))
+            self.places[method, route, status, extra] = place
         return place
 
 

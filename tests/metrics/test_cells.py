@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from array import array
 
 import pytest
@@ -14,14 +13,13 @@ from hypothesis import strategies as st
 
 from flaskprof.metrics.cells import Cells, PythonCells
 from flaskprof.metrics.headers import content_length, python_content_length
-from flaskprof.metrics.visit import PythonVisit, Visit
 from needs import needs_module
 
 BOUNDS = (10, 20, 40)
 BUCKETS = 7  # a sum, and counts and sums of three more
 WIDTH = BUCKETS + len(BOUNDS) + 1
 
-WAYS = {"python": (PythonCells, PythonVisit), "c": (Cells, Visit)}
+WAYS = {"python": PythonCells, "c": Cells}
 
 
 @pytest.fixture(params=WAYS)
@@ -38,7 +36,7 @@ def words():
 
 @pytest.fixture
 def cells(way, words):
-    return way[0](words, BOUNDS, BUCKETS)
+    return way(words, BOUNDS, BUCKETS)
 
 
 def test_each_number_is_added_to_its_word(cells, words):
@@ -99,27 +97,24 @@ def test_what_cannot_be_is_refused_and_nothing_is_counted(name, arguments, cells
     assert not any(words)
 
 
-def test_no_count_is_lost_among_threads(cells, words, way):
-    kind, rounds, number = way[1], 100_000, 8
+def test_no_count_is_lost_among_threads(cells, words):
+    rounds, number = 100_000, 8
 
-    def work():
+    def add():
         for _ in range(rounds):
             cells.add(0, 1, 1, -1)
 
-    def visit():
+    def observe():
         for _ in range(rounds // 10):
-            one = kind()
-            one.start(cells, 2, 0, False)
             cells.observe(WIDTH, 15, 1)
-            one.stop()
 
-    threads = [threading.Thread(target=work) for _ in range(number)]
-    threads += [threading.Thread(target=visit) for _ in range(2)]
+    threads = [threading.Thread(target=add) for _ in range(number)]
+    threads += [threading.Thread(target=observe) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert words[:3].tolist() == [rounds * number, -rounds * number, 0]
+    assert words[:2].tolist() == [rounds * number, -rounds * number]
     assert words[WIDTH : WIDTH + 3].tolist() == [rounds * 3, rounds // 5, rounds // 5]
 
 
@@ -185,66 +180,6 @@ def test_a_child_counts_where_a_thread_of_its_parent_did(cells, words):
     finally:
         is_over.set()
         thread.join()
-
-
-def test_a_visit_is_counted_until_its_first_stop(cells, words, way):
-    visit = way[1]()
-    assert visit.is_over
-    assert visit.stop() is None
-    visit.start(cells, 4, 1000, False)
-    assert words[4] == 1
-    assert not visit.is_over
-    assert visit.entered_ns == 1000
-    ended, duration_ns, cpu_ns = visit.stop()
-    assert ended - duration_ns == visit.started_ns
-    assert duration_ns >= 0
-    assert cpu_ns is None
-    assert visit.is_over
-    assert visit.stop() is None
-    assert words[4] == 0
-
-
-def test_a_visit_is_timed_by_the_clocks_of_the_standard_library(cells, way):
-    before = time.perf_counter_ns(), time.thread_time_ns()
-    visit = way[1]()
-    visit.start(cells, 4, 0, True)
-    middle = time.perf_counter_ns()
-    while time.thread_time_ns() - before[1] < 10_000_000:
-        pass
-    spent = time.thread_time_ns() - before[1]
-    ended, _, cpu_ns = visit.stop()
-    after = time.perf_counter_ns(), time.thread_time_ns()
-    assert before[0] <= visit.started_ns <= middle < ended <= after[0]
-    assert spent // 2 < cpu_ns <= after[1] - before[1]
-
-
-def test_processor_time_is_not_that_of_two_threads(cells, way):
-    visit = way[1]()
-    visit.start(cells, 4, 0, True)
-    found = []
-    thread = threading.Thread(target=lambda: found.append(visit.stop()))
-    thread.start()
-    thread.join()
-    assert found[0][2] is None
-
-
-@pytest.mark.parametrize("arguments", [(), (None, 0, 0, False), ("cells", 10**6, 0, False)])
-def test_a_visit_that_cannot_be_started_is_none(arguments, cells, words, way):
-    visit = way[1]()
-    arguments = tuple(cells if argument == "cells" else argument for argument in arguments)
-    with pytest.raises((TypeError, AttributeError, IndexError)):
-        visit.start(*arguments)
-    assert visit.is_over
-    assert not any(words)
-
-
-def test_a_visit_is_started_once(cells, words, way):
-    visit = way[1]()
-    visit.start(cells, 4, 0, False)
-    with pytest.raises(RuntimeError, match="before"):
-        visit.start(cells, 4, 0, False)
-    assert words[4] == 1
-    visit.stop()
 
 
 @given(
