@@ -35,9 +35,10 @@ leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 capt
 soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
 	SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)
 
-kill: $(VENV)/.installed-test  ## kill workers and folders at 200 moments; read 10 million cells
-	FLASKPROF_KILL_ROUNDS=200 FLASKPROF_TORN_READS=10000000 $(BIN)/python -m pytest \
-	    --timeout 0 tests/metrics/test_metrics_kill.py tests/metrics/test_torn_reads.py $(ARGS)
+kill: $(VENV)/.installed-test  ## kill workers, folders, sidecars in 200 rounds; read 10 million cells
+	FLASKPROF_KILL_ROUNDS=200 FLASKPROF_TORN_READS=10000000 $(BIN)/python -m pytest -s \
+	    --timeout 0 tests/metrics/test_metrics_kill.py tests/metrics/test_server_kills.py \
+	    tests/metrics/test_torn_reads.py $(ARGS)
 
 sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
 	tests/sanitize.sh $(BIN)/python $(ARGS)
@@ -60,6 +61,7 @@ dashboards: $(VENV)/.installed-test  ## write anew the dashboards, and their man
 bench: $(VENV)/.installed-bench  ## measure what flaskprof costs, beside others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/metrics.py
 
 wheel: $(VENV)/.installed-test  ## build sdist and wheel into dist/
 	$(BIN)/python -m build

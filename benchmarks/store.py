@@ -1,45 +1,67 @@
-"""How long a list of captures takes, by how many captures there are.
+"""How long the pages over a store take, by how many captures there are.
 
-Prints, for a directory of 100 captures and one of 100,000 spread over thirty days: the
-first list, which builds the index; the front page, a filtered page and the last page with
-the index up to date; and the front page right after a capture was saved. The last row is
-the worst case, all of 100,000 captures on one day that is being written to.
+Prints, for a directory of 100 captures and one of 100,000 spread over thirty days, the time
+until a page is there as the viewer makes it, once the index is up to date: the front page, the
+list of captures in several orders and with filters, its last page, and the page of a route.
+Beside them: the first list, which builds the index; the front page right after a capture was
+saved; and a count of all bytes. The last column is the worst case, all of 100,000 captures on
+one day that is being written to.
 
     python benchmarks/store.py
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from werkzeug.test import Client
+
+from flaskprof.config import Settings
 from flaskprof.ids import new_capture_id
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.layout import capture_path
+from flaskprof.web.app import Viewer
 
 ROUTES = [f"/shop/{name}/<int:id>" for name in ("orders", "users", "items", "carts", "pages")]
 METHODS = ["GET", "GET", "GET", "POST"]
 TRIGGERS = ["header", "token", "slow", "sampled"]
 DAY_SECONDS = 24 * 3600
 
+PAGES = {
+    "front page": "/",
+    "captures": "/captures",
+    "filtered": f"/captures?route={ROUTES[0]}&method=POST&trigger=sampled",
+    "part of a route": "/captures?search=ORD",
+    "slowest": "/captures?sort=duration",
+    "slowest, filtered": f"/captures?sort=duration&route={ROUTES[0]}",
+    "by CPU": "/captures?sort=cpu&order=asc",
+    "by status": "/captures?sort=status",
+    "by route": "/captures?sort=route",
+    "one route": f"/r/?route={ROUTES[1]}&method=GET",
+}
 
-def a_record(number: int, days: int) -> CaptureRecord:
+
+def a_record(number: int, days: int, chance: random.Random) -> CaptureRecord:
     started = time.time() - number * 0.01 - number % days * DAY_SECONDS
+    seconds = chance.lognormvariate(-2, 1)
     return CaptureRecord(
         id=new_capture_id(started),
         started=started,
-        duration_seconds=0.25,
-        cpu_seconds=0.125,
+        duration_seconds=seconds,
+        cpu_seconds=seconds * chance.random(),
         method=METHODS[number % 4],
         route=ROUTES[number % 5],
         endpoint="shop.view",
-        status=200,
-        trigger=TRIGGERS[number % 4],
+        status=chance.choice([200, 200, 200, 404, 500]),
+        trigger=TRIGGERS[number // 4 % 4],
         engine="python",
         host="web-1.example.com",
         pid=4711,
@@ -47,11 +69,11 @@ def a_record(number: int, days: int) -> CaptureRecord:
     )
 
 
-def fill(store: DirectoryStore, count: int, days: int) -> None:
+def fill(store: DirectoryStore, count: int, days: int, chance: random.Random) -> None:
     """Leave what saving would, without the wait for the disk that each save costs."""
     captures = store.path / "captures"
     for number in range(count):
-        record = a_record(number, days)
+        record = a_record(number, days, chance)
         path = capture_path(captures, record.id, ".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".prof").write_bytes(b"")
@@ -59,7 +81,7 @@ def fill(store: DirectoryStore, count: int, days: int) -> None:
     time.sleep(2.1)  # a day that changed less than two seconds ago is looked into again
 
 
-def median_ms(action, times: int = 15) -> float:
+def median_ms(action: Callable[[], object], times: int = 15) -> float:
     seconds = []
     for _ in range(times):
         begin = time.perf_counter()
@@ -69,30 +91,26 @@ def median_ms(action, times: int = 15) -> float:
 
 
 def measure(path: Path, count: int, days: int) -> dict[str, float]:
+    chance = random.Random(1)
     store = DirectoryStore(path)
-    fill(store, count, days)
+    fill(store, count, days, chance)
     result = {"first list": median_ms(lambda: store.list(CaptureQuery()), 1)}
-    pages = {
-        "front page": CaptureQuery(),
-        "filtered": CaptureQuery(route=ROUTES[0], method="POST", trigger="sampled"),
-        "last page": CaptureQuery(offset=max(0, count - 50)),
-    }
-    for name, query in pages.items():
-        result[name] = median_ms(lambda query=query: store.list(query))
+    client = Client(Viewer(store, settings=Settings(dir=path)))
 
-    def save_and_list() -> None:
-        begin = time.perf_counter()
-        store.list(CaptureQuery(limit=1))
-        spent.append(time.perf_counter() - begin)
+    def load(address: str) -> None:
+        response = client.get(address)
+        if response.status_code != 200:
+            raise RuntimeError(f"{address}: {response.status}")
 
-    spent: list[float] = []
+    for name, address in (PAGES | {"last page": f"/captures?page={-(-count // 50)}"}).items():
+        load(address)
+        result[name] = median_ms(lambda address=address: load(address))
+    spent = []
     for _ in range(5):
-        store.save(a_record(0, 1), {".prof": b""})
-        save_and_list()
-    result["after a save"] = statistics.median(spent) * 1000
-    begin = time.perf_counter()
-    store.bytes_used()
-    result["count bytes"] = (time.perf_counter() - begin) * 1000
+        store.save(a_record(0, 1, chance), {".prof": b""})
+        spent.append(median_ms(lambda: load("/"), 1))
+    result["after a save"] = statistics.median(spent)
+    result["count bytes"] = median_ms(store.bytes_used, 1)
     return result
 
 
@@ -106,13 +124,12 @@ def main() -> None:
     for name, (count, days) in cases.items():
         with tempfile.TemporaryDirectory(prefix="flaskprof-bench-") as path:
             results[name] = measure(Path(path), count, days)
-    columns = list(next(iter(results.values())))
+    small, large, _ = results.values()
     print(f"Python {sys.version.split()[0]}, milliseconds")
-    print(f"{'':20}" + "".join(f"{column:>14}" for column in columns))
-    for name, result in results.items():
-        print(f"{name:20}" + "".join(f"{result[column]:14.2f}" for column in columns))
-    small, large = (results[name]["front page"] for name in list(cases)[:2])
-    print(f"front page of 100,000 captures over that of 100: {large / small:.2f}")
+    print(f"{'':20}" + "".join(f"{case:>20}" for case in cases) + "   100,000 ÷ 100")
+    for row in small:
+        figures = "".join(f"{result[row]:20.2f}" for result in results.values())
+        print(f"{row:20}{figures}{large[row] / small[row]:16.2f}")
 
 
 if __name__ == "__main__":

@@ -323,6 +323,33 @@ OVERVIEW = Dashboard(
                         ),
                     ),
                 ),
+                Panel(
+                    "timeseries",
+                    "Sections: p95",
+                    "95 of 100 runs of a section that the application marks took at most this "
+                    "long. Within a bucket the value is interpolated.",
+                    "s",
+                    (
+                        Query(
+                            "histogram_quantile(0.95, sum by (le, section) "
+                            f"({rate('flaskprof_section_duration_seconds_bucket', ALL)}))",
+                            "{{section}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "stacked",
+                    "Templates",
+                    "Seconds per second that were spent rendering templates, by template.",
+                    "short",
+                    (
+                        Query(
+                            "sum by (template) "
+                            f"({rate('flaskprof_template_seconds_sum', ALL)})",
+                            "{{template}}",
+                        ),
+                    ),
+                ),
             ),
         ),
     ),

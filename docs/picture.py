@@ -1,6 +1,6 @@
-"""Takes the picture of the viewer that the README shows: ``python docs/picture.py``.
+"""Takes the pictures of the viewer in README and docs: ``python docs/picture.py``.
 
-Runs the demo shop, asks for a profile and looks at it with Chromium.
+Runs the demo shop, asks for pages and profiles and looks at both with Chromium.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from email.message import Message
@@ -17,13 +18,18 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-PICTURE = Path(__file__).parent / "images" / "viewer.png"
+IMAGES = Path(__file__).parent / "images"
 PATIENCE_SECONDS = 20.0
+VISIT_SECONDS = 20.0
+VISITED = [
+    *("/", "/products", "/orders/7", "/products", "/orders/19", "/api/data", "/api/users/3"),
+    *("/products", "/export.csv", "/heavy-computation", "/health"),
+]
 WARM_UP = 3  # so that the picture shows the request and not what is imported by the first one
 
 
 def main() -> None:
-    """Write docs/images/viewer.png."""
+    """Write docs/images/viewer.png and overview.png."""
     with tempfile.TemporaryDirectory() as directory:
         shop = subprocess.Popen(
             [sys.executable, "-m", "flaskprof", "demo"],
@@ -37,6 +43,7 @@ def main() -> None:
             address = re.search(r"http://[\d.:]+", shop.stdout.readline())
             assert address is not None
             take(f"{address[0]}/heavy-computation", Path(directory))
+            take_overview(address[0])
         finally:
             shop.terminate()
             shop.communicate()
@@ -57,9 +64,31 @@ def take(url: str, directory: Path) -> None:
         )
         page = browser.new_page(viewport={"width": 1280, "height": 820})
         page.goto(headers["X-Profile-Url"])
-        PICTURE.parent.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURE)
+        IMAGES.mkdir(exist_ok=True)
+        page.screenshot(path=IMAGES / "viewer.png")
         browser.close()
+
+
+def take_overview(shop: str) -> None:
+    """Visit the shop as people do for a while, and photograph the front page of the viewer."""
+    end = time.monotonic() + VISIT_SECONDS
+    number = 0
+    while time.monotonic() < end:
+        path = VISITED[number % len(VISITED)]
+        ask(f"{shop}{path}", **({"X-Profile": "1"} if number % 9 == 0 else {}))
+        number += 1
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        slow = threading.Thread(target=ask, args=(f"{shop}/slow",))
+        slow.start()
+        time.sleep(0.4)  # so that it is seen
+        page.goto(f"{shop}/flaskprof/")
+        page.screenshot(path=IMAGES / "overview.png")
+        browser.close()
+        slow.join()
 
 
 def ask(url: str, **headers: str) -> Message:

@@ -4,7 +4,8 @@ Without a secret flaskprof answers only in development, and only to a peer on th
 machine that asked this machine by name. A loopback peer alone proves nothing: a reverse
 proxy on the same host is one too, a bare nginx forwards without saying so in any header,
 and a page in the developer's browser can reach loopback through DNS rebinding. With a
-secret, whoever holds a signed, expiring token may ask and look.
+secret, whoever holds a signed, expiring token may ask and look. Where the application has users
+of its own it may decide itself, beside both.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from urllib.parse import parse_qs
 from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.http import parse_cookie
 
+from flaskprof import log
 from flaskprof.errors import ConfigError
 
 __all__ = [
@@ -161,10 +163,15 @@ def _is_loopback_host(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """The rules of one application. `is_development` is asked anew at each request."""
+    """The rules of one application. `is_development` is asked anew at each request.
+
+    `decide` is the application's own: called with what is wanted, "ask", "look" or "change",
+    and the WSGI environ, it answers whether the sender may. Where it fails, nobody may.
+    """
 
     secrets: tuple[str, ...]
     is_development: Callable[[], bool]
+    decide: Callable[[str, dict[str, Any]], object] | None = None
 
     def is_at_home(self, environ: Mapping[str, Any]) -> bool:
         """Whether the development rule lets this request ask and look without a token."""
@@ -176,6 +183,29 @@ class AccessRules:
 
     def may_look(self, environ: Mapping[str, Any]) -> bool:
         """Whether the viewer answers this request."""
+        return self._has_right(environ) or self.allows("look", environ)
+
+    def may_ask(self, environ: Mapping[str, Any]) -> bool:
+        """Whether this request may ask for a capture, by a token or whose it is."""
+        return self._has_right(environ) or self.allows("ask", environ)
+
+    def may_change(self, environ: Mapping[str, Any]) -> bool:
+        """Whether this request may change what is kept: never one that another site sent."""
+        if _came_from_elsewhere(environ):
+            return False
+        return self._has_right(environ) or self.allows("change", environ)
+
+    def allows(self, wanted: str, environ: Mapping[str, Any]) -> bool:
+        """Whether the application itself allows what is wanted. Never raises."""
+        if self.decide is None:
+            return False
+        try:
+            return bool(self.decide(wanted, dict(environ)))
+        except Exception:  # noqa: BLE001  not ours alone; who cannot be known may not
+            log.once("access", "the access function failed: nobody may", exc_info=True)
+            return False
+
+    def _has_right(self, environ: Mapping[str, Any]) -> bool:
         if self.is_at_home(environ):
             return True
         return bool(self.secrets) and any(
@@ -186,9 +216,18 @@ class AccessRules:
         """Say in one phrase who may ask and look, for the line at start."""
         at_home = "anyone on this machine (X-Profile: 1)" if self.is_development() else ""
         holders = "holders of a token (flaskprof token)" if self.secrets else ""
-        return " and ".join(filter(None, (at_home, holders))) or (
+        users = "whom the application's access function allows" if self.decide else ""
+        return " and ".join(filter(None, (at_home, holders, users))) or (
             "nobody (set FLASKPROF_SECRET, or FLASKPROF_DEV=1 at home)"
         )
+
+
+def _came_from_elsewhere(environ: Mapping[str, Any]) -> bool:
+    """Whether a browser says that a page of another site sent this, with its user's cookies."""
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}:
+        return True
+    origin = environ.get("HTTP_ORIGIN")
+    return origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST", "")
 
 
 def _offered_tokens(environ: Mapping[str, Any]) -> list[str]:

@@ -35,6 +35,9 @@ _KUBERNETES = re.compile(
     r"FLASKPROF_([A-Z0-9_]+_)?(SERVICE_HOST|(SERVICE_)?PORT(_[A-Z0-9_]+)?)\Z"
 )
 
+# What flaskprof.wsgi reads before there are settings.
+_READ_ELSEWHERE = {PREFIX + "APP"}
+
 _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -320,7 +323,9 @@ _RESTRICTIONS = Kind(
 _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _LABEL = Kind("the name of a label that is not taken, or nothing", _label)
 _FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
-_MEASURES = _choices("cpu", "length", "own", "queue", "stream", "workers")
+_MEASURES = _choices(
+    "cpu", "length", "own", "queue", "stream", "templates", "traces", "workers"
+)
 _ACCESS = _choice("open", "token", "off")
 _ENGINE = _choice("auto", "calltree", "python")
 _CLOCK = _choice("auto", "monotonic")
@@ -359,6 +364,13 @@ class Settings:
         "open",
         "Who may read the metrics: open to requests that did not come through a proxy, only "
         "with a token, or off.",
+    )
+    access: Callable[[str, dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "Who may beside those whom development and tokens allow: it is called with what is "
+        "wanted, ask (for a capture), look (at pages) or change (what is kept), and with the "
+        "WSGI environ, in Flask within the request's context, and answers true or false.",
     )
     secret: tuple[str, ...] = _setting(
         _SECRETS,
@@ -450,12 +462,20 @@ class Settings:
     )
     measure: tuple[str, ...] = _setting(
         _MEASURES,
-        ("cpu", "length", "own", "queue", "workers"),
+        ("cpu", "length", "own", "queue", "templates", "traces", "workers"),
         "What is measured beside durations, exceptions and captures: processor time (cpu), "
         "body bytes by Content-Length (length), time waited at the proxy (queue), memory and "
-        "processor time of the workers (workers) and time spent in flaskprof itself (own). "
-        "What stream adds, time to first byte, bytes counted and clients that went away, "
-        "takes a step in Python for each part of a response.",
+        "processor time of the workers (workers), time spent in flaskprof itself (own), what "
+        "templates take (templates) and the place in distributed tracing (traces). What "
+        "stream adds, time to first byte, bytes counted and clients that went away, takes a "
+        "step in Python for each part of a response.",
+    )
+    route: Callable[[dict[str, Any]], object] | None = _setting(
+        _FUNCTION,
+        None,
+        "What names the rule that a request matched, such as /orders/<id>, where neither "
+        "werkzeug's router nor Django's does: it is called with the WSGI environ when the "
+        "response starts, and once more at its end where it returned nothing.",
     )
     label: str = _setting(
         _LABEL,
@@ -471,6 +491,29 @@ class Settings:
         None,
         "What returns the value of the label for a request: it is called with the WSGI "
         "environ when the response starts, in Flask within the request's context.",
+    )
+    sqlalchemy: bool = _setting(
+        _BOOLEAN,
+        True,
+        "Whether the queries of SQLAlchemy are counted and timed, in an application that uses "
+        "it, and listed without their values for a captured request.",
+    )
+    slow_seconds: float = _setting(
+        _NUMBER,
+        1.0,
+        "From how many seconds on a request is slow: the signal slow_request tells of it.",
+    )
+    server_timing: bool = _setting(
+        _BOOLEAN,
+        False,
+        "Whether responses to whoever may ask for a capture say in Server-Timing where their "
+        "time went.",
+    )
+    context_processor: bool = _setting(
+        _BOOLEAN,
+        False,
+        "Whether Flask's templates have flaskprof_capture: id and url of the capture that is "
+        "being made of the request, or none.",
     )
     service_name: str = _setting(
         _TEXT,
@@ -628,7 +671,7 @@ def _refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def _warn_of_unknown(names: Sequence[str], known: Sequence[str]) -> None:
-    keys = {PREFIX + name.upper() for name in known}
+    keys = {PREFIX + name.upper() for name in known} | _READ_ELSEWHERE
     for name in names:
         if not isinstance(name, str) or not name.startswith(PREFIX) or name in keys:
             continue

@@ -212,7 +212,7 @@ def load(path: str | os.PathLike[str]) -> Capture | Captures:
     """
     place = Path(path)
     if place.is_dir():
-        if (place / "captures").is_dir():
+        if any((place / name).is_dir() for name in ("captures", "metrics")):
             return Captures(DirectoryStore(place), place)
         return Captures(FileStore([place]), place)
     files = FileStore([place])

@@ -20,15 +20,19 @@ The application's URL map, hooks, error handlers, blueprints and session stay as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-
-from flask import got_request_exception, request
 
 from flaskprof.async_views import following
 from flaskprof.config import Settings
 from flaskprof.explore import Captures
-from flaskprof.middleware import EXCHANGE
+from flaskprof.flask_hooks import (
+    current_capture,
+    follow_exceptions,
+    follow_templates,
+    time_views,
+)
 from flaskprof.routes import Exclusion, RouteNamer, werkzeug_match
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.wiring import wire
@@ -39,6 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["FlaskProf"]
 
 _NAME = "flaskprof"
+
+Access = Callable[[str, dict[str, Any]], object]
+
+_OF_BODY = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING"})
 
 
 class FlaskProf:
@@ -68,12 +76,21 @@ class FlaskProf:
                 werkzeug_match,
                 Exclusion(settings.exclude, settings.exclude_metrics),
                 app.view_functions.get,
+                app,
             ),
             is_development=lambda: settings.dev or app.debug,
             host_paths=lambda: _static_parts(app),
+            decide=_within(app, settings.access),
         )
         app.async_to_sync = following(app.async_to_sync)  # type: ignore[method-assign]  # as above
-        got_request_exception.connect(_note_exception, app)
+        follow_exceptions(app)
+        if "templates" in settings.measure:
+            follow_templates(app)
+        if settings.server_timing:
+            time_views(app)
+        if settings.context_processor:
+            processors = app.template_context_processors[None]
+            processors.insert(0, lambda: {"flaskprof_capture": current_capture()})
         # The first of the list, so that a name of the application's own goes before ours.
         app.shell_context_processors.insert(0, lambda: {"prof": _captures(settings)})
 
@@ -82,11 +99,21 @@ def _captures(settings: Settings) -> Captures:
     return Captures(DirectoryStore(settings.dir), settings.dir)
 
 
-def _note_exception(_app: Flask, exception: Exception, **_: Any) -> None:
-    """Let the exchange know of an exception that Flask turns into a response itself."""
-    exchange = request.environ.get(EXCHANGE)
-    if exchange is not None:
-        exchange.note_exception(exception)
+def _within(app: Flask, access: Access | None) -> Access | None:
+    """Return the application's access function as it runs within a request's context.
+
+    It finds session and user as a view does. The request that it sees has no body, which is
+    the application's to read, and what it changes in the session is not sent.
+    """
+    if access is None:
+        return None
+
+    def decide(wanted: str, environ: dict[str, Any]) -> object:
+        seen = {name: value for name, value in environ.items() if name not in _OF_BODY}
+        with app.request_context(seen | {"wsgi.input": io.BytesIO()}):
+            return access(wanted, environ)
+
+    return decide
 
 
 def _static_parts(app: Flask) -> Iterator[str]:

@@ -23,6 +23,7 @@ from werkzeug.wsgi import ClosingIterator, get_current_url
 from flaskprof import log
 from flaskprof.access import AccessRules
 from flaskprof.capture.engines import Engine, Recording
+from flaskprof.capture.flights import ENVIRON, MATCH
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
@@ -30,17 +31,29 @@ from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
 from flaskprof.metrics.stream import Stream, followed
 from flaskprof.metrics.visit import OWN_MASK, OWN_SHARE, Body, PythonBody, Visit
+from flaskprof.queries.log import QueryLog
+from flaskprof.queries.log import begin as begin_queries
+from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
+from flaskprof.rendering import Rendering
 from flaskprof.routes import Match, RouteNamer
+from flaskprof.server_timing import HEADER as SERVER_TIMING
+from flaskprof.server_timing import Timing
+from flaskprof.signals import request_profiled, send, slow_request
+from flaskprof.tracing import TRACEPARENT, Trace, trace_of
+from flaskprof.view_names import view_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EXCHANGE", "Exchange", "Middleware", "Pages"]
+__all__ = ["EXCHANGE", "RENDERING", "VIEW_NS", "Announced", "Exchange", "Middleware", "Pages"]
 
 # Where an exchange is found in its environ: by a middleware further in, and by what
 # hears of exceptions that the application handles itself.
 EXCHANGE = "flaskprof.exchange"
+# Where a framework leaves how long templates, and the view function, took.
+RENDERING = "flaskprof.rendering"
+VIEW_NS = "flaskprof.view_ns"
 
 T = TypeVar("T")
 
@@ -53,6 +66,17 @@ class Pages(Protocol):
     def find(self, environ: WSGIEnvironment) -> WSGIApplication | None:
         """Return what answers this request; None if it is the application's to answer."""
         ...
+
+
+class Announced:
+    """The capture that is being made of a request: its ID, and where it will be seen."""
+
+    __slots__ = ("id", "url")
+
+    # Written out: what a dataclass generates would be in the profile as the application's.
+    def __init__(self, id: str, url: str) -> None:
+        self.id = id
+        self.url = url
 
 
 class Middleware:
@@ -73,6 +97,9 @@ class Middleware:
         self._page_starts = pages.starts
         self._rules = rules
         self._name_route = name_route.__call__  # a method is called faster than an object
+        self._exchange: Callable[[], Exchange] = (
+            partial(TellingExchange, rules) if recorder.settings.server_timing else Exchange
+        )
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -95,7 +122,10 @@ class Middleware:
             if recorder.overlaps.is_counting:
                 recorder.request_started()
             ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
-            exchange = Exchange() if ask is None else CapturedExchange(environ, recorder, ask)
+            if ask is None:
+                exchange = self._exchange()
+            else:
+                exchange = CapturedExchange(environ, recorder, ask)
             exchange.begin(environ, start_response, recorder, self._name_route, entered)
             environ[EXCHANGE] = exchange
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
@@ -118,7 +148,16 @@ class Middleware:
 class Exchange(Visit):
     """One request and its response, from the call of the application to its `end`."""
 
-    __slots__ = ("_label", "_metrics", "_recorder", "_stream", "exception", "is_counted")
+    __slots__ = (
+        "_label",
+        "_metrics",
+        "_recorder",
+        "_stream",
+        "_trace",
+        "exception",
+        "is_counted",
+        "queries",
+    )
 
     recording: Recording | None = None
 
@@ -136,12 +175,15 @@ class Exchange(Visit):
         self._metrics = metrics = recorder.metrics
         self._label = ""
         self._stream: Stream | None = None
+        self._trace: Trace | None = None
         self.exception: type[BaseException] | None = None
         self.is_counted = True
+        self.queries: QueryLog | None = None
         if metrics.measures_queue and (
             "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ
         ):
             self.queued_ns = queued_ns(environ, time_ns())
+        in_flight = recorder.in_flight
         self.start(
             metrics.cells,
             metrics.active_place(environ["REQUEST_METHOD"]),
@@ -151,9 +193,23 @@ class Exchange(Visit):
             environ,
             start_response,
             name_route,
+            in_flight.flights,
         )
+        if in_flight.is_parked:
+            recorder.wake_watcher()
+        if metrics.sees_spans or TRACEPARENT in environ or slow_request.receivers:
+            self.is_plain = False
         if metrics.measures_stream:
             self._stream = Stream(self.started_ns)
+        if recorder.watches_queries:
+            self.watch_queries()
+
+    def watch_queries(self) -> None:
+        """Count the queries of the request from here on, and keep those of a captured one."""
+        self.is_plain = False
+        self.queries = begin_queries()
+        if self.recording is not None:
+            self.queries.keep_statements()
 
     def is_named_by(
         self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
@@ -161,6 +217,8 @@ class Exchange(Visit):
         """Let a middleware further in name the route, in the environ that it sees."""
         self.name_route = name_route
         self.environ = environ
+        if self.flight is not None and self.flight[ENVIRON] is not None:
+            self.flight[ENVIRON] = environ
 
     def leave_out(self) -> None:
         """Do not count the request: it is for one of our own pages."""
@@ -173,6 +231,10 @@ class Exchange(Visit):
         except BaseException as error:
             self.fail(error)
             raise
+        # What is in flight refers to the exchange only while the application is called: a
+        # server may drop the response later on without a word.
+        if self.flight is not None:
+            self.flight[ENVIRON] = None
         # What a response of werkzeug gives has no length and is to be closed.
         if type(result) is ClosingIterator and self._stream is None:
             return self.follow(result)
@@ -187,26 +249,30 @@ class Exchange(Visit):
 
     def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with the end of the exchange tied to its own."""
-        return (SizedBody if hasattr(result, "__len__") else Body)(result, self)
+        if type(result) is ClosingIterator or not hasattr(result, "__len__"):
+            return Body(result, self)
+        return SizedBody(result, self)
 
     def note_start(self, headers: list[Any]) -> None:
         """Note what the start of the response tells."""
         self.name()
-        metrics = self._metrics
+        metrics, environ = self._metrics, self.environ or {}
         try:
             if metrics.measures_length:
                 self.length = content_length(headers)
-            if metrics.label is not None and self.environ is not None:
-                self._label = metrics.label.of(self.environ)
+            if metrics.label is not None:
+                self._label = metrics.label.of(environ)
+            if metrics.sees_spans or TRACEPARENT in environ:
+                self._trace = self.trace()
         except Exception:  # noqa: BLE001  not ours alone, but the response goes on
             _failed(self._recorder, "measure")
 
     def name(self) -> None:
         """Name the route while it is known: Flask forgets its request when it returns."""
-        if self.environ is None:
+        if self.environ is None or self.flight is None:
             return
         try:
-            self.match = self.name_route(self.environ)
+            self.match = self.flight[MATCH] = self.name_route(self.environ)
         except Exception:  # noqa: BLE001  ours alone: the response goes on
             _failed(self._recorder, "route")
 
@@ -215,6 +281,23 @@ class Exchange(Visit):
         self.is_plain = False
         self.exception = type(error)
         self.name()
+
+    def route(self) -> str:
+        """Return the route if it is known by now, else nothing."""
+        match: Match = self.name_route(self.environ or {})
+        return match.route
+
+    def trace(self) -> Trace | None:
+        """Return the trace of the request, if traces are wanted and it has one."""
+        return trace_of(self.environ or {}) if self._metrics.measures_traces else None
+
+    def announced(self) -> Announced | None:
+        """Return the capture that is being made of the request, if there is one."""
+        return None
+
+    def count_template(self, name: str, own_ns: int) -> None:
+        """Count the rendering of a template."""
+        self._metrics.observe_template(name, own_ns)
 
     def close(self, result: Iterable[bytes]) -> None:
         """Close the application's result and end, whatever closing does."""
@@ -246,6 +329,8 @@ class Exchange(Visit):
         try:
             metrics = self._metrics
             self._release()
+            if self.queries is not None:
+                self.queries.end()
             match = self.match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
@@ -253,6 +338,8 @@ class Exchange(Visit):
             profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
                 self._count(match, duration_ns, cpu_ns, profile_id)
+            if slow_request.receivers and duration_ns >= self._recorder.slow_ns:
+                self._tell_slow(match, duration_ns, profile_id)
             if ended >= metrics.cells.due_ns:
                 metrics.note_process()
             if not ended & OWN_MASK:
@@ -271,7 +358,8 @@ class Exchange(Visit):
     def _count(
         self, match: Match, duration_ns: int, cpu_ns: int | None, profile_id: str | None
     ) -> None:
-        self._metrics.observe(
+        metrics = self._metrics
+        metrics.observe(
             self.method,
             match.route,
             # Without a status the server answers for the application.
@@ -283,9 +371,65 @@ class Exchange(Visit):
             None if self.method == "HEAD" else self.length,
             self._label,
             self._stream,
+            self._trace,
+            metrics.cpu_share,
         )
         if self.exception is not None:
-            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
+            metrics.count_exception(self.method, match.route, self.exception.__name__)
+
+    def _code(self) -> int | None:
+        """Return the status code, if the response has one."""
+        code = (self.status or "")[:3]
+        return int(code) if code.isdecimal() else None
+
+    def _tell_slow(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
+        send(
+            slow_request,
+            match.sender,
+            self._metrics.count_failure,
+            method=self.method,
+            route=match.route,
+            endpoint=match.endpoint,
+            status=self._code(),
+            duration_seconds=duration_ns / 1e9,
+            profile_id=profile_id or "",
+            trace_id=self._trace.trace_id if self._trace else "",
+        )
+
+    def _timing_header(self, timing: Timing) -> tuple[str, str]:
+        environ = self.environ or {}
+        rendering: Rendering | None = environ.get(RENDERING)
+        return SERVER_TIMING, timing.header(
+            {
+                "db": self.queries.spent_ns if self.queries else None,
+                "template": rendering.spent_ns if rendering else None,
+                "view": environ.get(VIEW_NS),
+            }
+        )
+
+
+class TellingExchange(Exchange):
+    """An exchange whose response says where its time went, to whoever may ask."""
+
+    __slots__ = ("_rules", "_timing")
+
+    def __init__(self, rules: AccessRules) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def begin(self, *arguments: Any) -> None:
+        """Begin to time, also for the sender."""
+        super().begin(*arguments)
+        self._timing = Timing(measures_cpu=self._metrics.measures_cpu)
+
+    def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
+        """Start the response with what it took so far."""
+        try:
+            if self.environ is not None and self._rules.may_ask(self.environ):
+                headers = [*headers, self._timing_header(self._timing)]
+        except Exception:  # noqa: BLE001  the response goes out without our header
+            _failed(self._recorder, "headers")
+        return super().start_response(status, headers, exc_info)
 
 
 class CapturedExchange(Exchange):
@@ -303,6 +447,7 @@ class CapturedExchange(Exchange):
         "_overlap",
         "_skip_text",
         "_started_unix",
+        "_timing",
         "recording",
     )
 
@@ -321,11 +466,23 @@ class CapturedExchange(Exchange):
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
+        self._timing: Timing | None = None
+        if recorder.settings.server_timing:
+            self._timing = Timing(measures_cpu=recorder.metrics.measures_cpu)
 
     def begin(self, *arguments: Any) -> None:
         """Begin to count and time."""
         super().begin(*arguments)
         self.is_plain = False
+
+    def announced(self) -> Announced | None:
+        """Return the capture that is being made of the request, if it is not skipped."""
+        self.name()
+        if not self._skip_text:
+            self._check_route()
+        if self._skip_text:
+            return None
+        return Announced(self._id, f"{self._base_url}/c/{self._id}")
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
@@ -341,6 +498,8 @@ class CapturedExchange(Exchange):
         if recording is None:
             return code(*arguments)
         try:
+            if self.queries is not None:
+                resume_queries(self.queries)
             recording.on()
         except Exception:  # noqa: BLE001  the application runs all the same
             _failed(self._recorder, "recording")
@@ -354,7 +513,6 @@ class CapturedExchange(Exchange):
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Start the response with the headers of the capture added."""
-        self.name()
         try:
             headers = self._with_our_headers(headers)
         except Exception:  # noqa: BLE001  the response goes out without our headers
@@ -362,15 +520,16 @@ class CapturedExchange(Exchange):
         return super().start_response(status, headers, exc_info)
 
     def _with_our_headers(self, headers: list[Any]) -> list[Any]:
-        if not self._skip_text:
-            self._check_route()
-        if self._skip_text:
+        announced = self.announced()
+        if self._timing is not None:
+            headers = [*headers, self._timing_header(self._timing)]
+        if announced is None:
             return [*headers, ("X-Profile-Skipped", self._skip_text)]
         return [
             *(header for header in headers if header[0].lower() != "cache-control"),
             ("Cache-Control", "no-store"),
-            ("X-Profile-Id", self._id),
-            ("X-Profile-Url", f"{self._base_url}/c/{self._id}"),
+            ("X-Profile-Id", announced.id),
+            ("X-Profile-Url", announced.url),
         ]
 
     def _check_route(self) -> None:
@@ -400,7 +559,7 @@ class CapturedExchange(Exchange):
         if engine is None or recording is None or self._skip_text:
             return None
         settings = self._recorder.settings
-        status = self.status or ""
+        view = view_name(match.view, self.method)
         record = CaptureRecord(
             id=self._id,
             started=self._started_unix,
@@ -409,7 +568,13 @@ class CapturedExchange(Exchange):
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
-            status=int(status[:3]) if status[:3].isdecimal() else None,
+            view=view.name if view else "",
+            view_file=view.file if view else "",
+            view_line=view.line if view else None,
+            template_seconds=self._template_seconds(),
+            trace_id=self._trace.trace_id if self._trace else "",
+            span_id=self._trace.span_id if self._trace else "",
+            status=self._code(),
             trigger=self._ask.trigger,
             engine=engine.name,
             exactness=engine.exactness,
@@ -420,8 +585,17 @@ class CapturedExchange(Exchange):
             overlaps=self._overlap.others if self._overlap else None,
             notes=self._notes_on(engine),
         )
-        self._recorder.store_later(record, recording)
+        self._recorder.store_later(record, recording, self.queries, match.sender)
+        send(
+            request_profiled, match.sender, self._recorder.metrics.count_failure, record=record
+        )
         return self._id
+
+    def _template_seconds(self) -> dict[str, float]:
+        rendering: Rendering | None = (self.environ or {}).get(RENDERING)
+        if rendering is None:
+            return {}
+        return {name: own_ns / 1e9 for name, own_ns in rendering.own_ns.items()}
 
     def _notes_on(self, engine: Engine) -> tuple[str, ...]:
         limit = self._recorder.engine_limit
@@ -441,7 +615,9 @@ class CapturedBody:
         self._iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        self._iterator = self._begin()
+        # A test client may ask again for what is an iterator by then.
+        if self._iterator is None:
+            self._iterator = self._begin()
         return self
 
     def __next__(self) -> bytes:

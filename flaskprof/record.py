@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 from flaskprof.errors import StoreError
 from flaskprof.ids import new_capture_id
+from flaskprof.queries.groups import QueryGroup
 
 __all__ = ["RECORD_VERSION", "CaptureRecord", "added_up"]
 
 RECORD_VERSION = 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,14 @@ class CaptureRecord:
     `events` are the calls and returns that were recorded, `clock` is what time was measured
     with. `overlaps` counts the other requests that ran in the process meanwhile. `notes`
     are sentences that limit what the profile shows.
+
+    `view` is the dotted name of the view function that ran, `view_file` and `view_line` are
+    where it begins. `template_seconds` are what templates took to render, by name, without
+    those that were rendered meanwhile. `trace_id` (32 hexadecimal digits) and `span_id` (16)
+    are those of the request in a distributed trace, empty where there is none.
+
+    `query_count` and `query_seconds` are of the database, None where queries were not watched;
+    `queries` are the ones that took longest or were repeated, without any value.
     """
 
     id: str
@@ -59,6 +70,15 @@ class CaptureRecord:
     python_call_ns: float | None = None
     builtin_call_ns: float | None = None
     overlaps: int | None = None
+    view: str = ""
+    view_file: str = ""
+    view_line: int | None = None
+    template_seconds: dict[str, float] = field(default_factory=dict)
+    trace_id: str = ""
+    span_id: str = ""
+    query_count: int | None = None
+    query_seconds: float | None = None
+    queries: tuple[QueryGroup, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -87,13 +107,7 @@ class CaptureRecord:
                     f"capture metadata of version {version}: this flaskprof reads version "
                     f"{RECORD_VERSION}; read it with the flaskprof that wrote it"
                 )
-            return cls(
-                **{
-                    field.name: _CHECKS[str(field.type)](data[field.name])
-                    for field in fields(cls)
-                    if field.name in data or field.default is MISSING
-                }
-            )
+            return _checked(cls, data)
         except _UNREADABLE as error:
             raise StoreError(f"capture metadata cannot be read: {error!r}") from error
 
@@ -136,6 +150,29 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+def _seconds(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise TypeError("an object of numbers is expected")
+    return {_text(name): _number(seconds) for name, seconds in value.items()}
+
+
+def _queries(value: Any) -> tuple[QueryGroup, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list of queries is expected")
+    return tuple(_checked(QueryGroup, item) for item in value)
+
+
+def _checked(kind: type[T], data: Any) -> T:
+    """Return the dataclass of this kind that `data` holds the fields of."""
+    return kind(
+        **{
+            row.name: _CHECKS[str(row.type)](data[row.name])
+            for row in fields(kind)  # type: ignore[arg-type]  # only dataclasses come here
+            if row.name in data or row.default is row.default_factory is MISSING
+        }
+    )
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false is expected")
@@ -173,6 +210,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "float": _number,
     "float | None": _optional(_number),
+    "int": _whole,
     "int | None": _optional(_whole),
     "tuple[str, ...]": _texts,
+    "dict[str, float]": _seconds,
+    "tuple[QueryGroup, ...]": _queries,
 }

@@ -24,15 +24,18 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A matched route with the prefix it is mounted at, and its endpoint; empty if none."""
+    """A matched route with the prefix it is mounted at, and its endpoint; empty if none.
+
+    `view` is the view function of the endpoint, where it is known; `sender` is the
+    application whose router it was, as signals name it.
+    """
 
     route: str = ""
     endpoint: str = ""
     is_captured: bool = True
     is_counted: bool = True
-
-
-_NOTHING = Match()
+    view: object = None
+    sender: object = None
 
 
 def werkzeug_match(environ: Mapping[str, Any]) -> tuple[str, str]:
@@ -74,7 +77,8 @@ class RouteNamer:
     """Turns a request's environ into its `Match`, remembering what does not change.
 
     `resolve` returns route and endpoint as the application knows them; `view_of` returns
-    the view function of an endpoint, which may carry an exclusion.
+    the view function of an endpoint, which may carry an exclusion; `sender` is the
+    application.
     """
 
     def __init__(
@@ -82,10 +86,13 @@ class RouteNamer:
         resolve: Callable[[Mapping[str, Any]], tuple[str, str]] = werkzeug_match,
         exclusion: Exclusion | None = None,
         view_of: Callable[[str], object] | None = None,
+        sender: object = None,
     ) -> None:
         self._resolve = resolve
         self._exclusion = exclusion or Exclusion((), ())
         self._view_of = view_of
+        self._sender = sender
+        self._nothing = Match(sender=sender)
         self._matches: dict[tuple[str, str, str], Match] = {}
 
     def __call__(self, environ: Mapping[str, Any]) -> Match:
@@ -111,13 +118,16 @@ class RouteNamer:
             endpoint=str(endpoint),
             is_captured=excluded is None and not self._exclusion.captures(route),
             is_counted=not excluded and not self._exclusion.metrics(route),
+            view=view,
+            sender=self._sender,
         )
 
     def _unmatched(self, environ: Mapping[str, Any]) -> Match:
         if not self._exclusion:
-            return _NOTHING
+            return self._nothing
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         return Match(
             is_captured=not self._exclusion.captures(path),
             is_counted=not self._exclusion.metrics(path),
+            sender=self._sender,
         )

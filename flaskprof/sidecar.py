@@ -27,7 +27,10 @@ from flaskprof.config import Settings
 from flaskprof.errors import ConfigError, StoreError
 from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.exposition import sidecar_registry
+from flaskprof.metrics.in_flight import in_flight_directory, read_workers
 from flaskprof.metrics.layout import metrics_directory
+from flaskprof.metrics.live import Live
+from flaskprof.metrics.ring import recent_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.owner import claim, owner_of
 from flaskprof.web.app import Viewer
@@ -66,23 +69,35 @@ class Sidecar:
             settings.secrets,
             lambda: settings.dev or (is_loopback and not settings.secrets),
         )
-        self.upkeep = Upkeep(self.store.path, chores_for(settings, self.store), lambda _: None)
+        self._failures = 0
+        self.upkeep = Upkeep(
+            self.store.path, chores_for(settings, self.store), self._note_failure
+        )
         registry = sidecar_registry(
-            metrics_directory(self.store.path), lambda: usage_of(self.store)
+            metrics_directory(self.store.path),
+            lambda: usage_of(self.store),
+            # A place of its own, beside those of the workers: it begins at zero with each
+            # start, which their sum must not do.
+            lambda: {"sidecar": self._failures},
         )
         self._pages = OwnPages(
-            viewer=Viewer(
-                self.store,
-                settings=settings,
-                totals=DirectoryCollector(
-                    metrics_directory(self.store.path), role="sidecar"
-                ).totals,
-            ),
+            viewer=Viewer(self.store, settings=settings, live=self._live()),
             prefix=settings.prefix,
             metrics=make_wsgi_app(registry),
             metrics_path=settings.metrics_path,
             metrics_access=settings.metrics,
             rules=self.rules,
+        )
+
+    def _note_failure(self, _chore: str) -> None:
+        self._failures += 1  # by the thread of the upkeep alone
+
+    def _live(self) -> Live:
+        path = self.store.path
+        return Live(
+            reading=DirectoryCollector(metrics_directory(path), role="sidecar").reading,
+            workers=lambda: read_workers(in_flight_directory(path)),
+            recent=recent_directory(path),
         )
 
     def start(self) -> None:

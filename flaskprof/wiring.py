@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flaskprof.access import AccessRules
 from flaskprof.capture.recorder import Recorder, recorder_for
 from flaskprof.config import Settings
+from flaskprof.integrations import sqlalchemy
 from flaskprof.metrics.exposition import metrics_app
-from flaskprof.metrics.totals import Totals
+from flaskprof.metrics.live import Live
+from flaskprof.metrics.ring import recent_directory
 from flaskprof.middleware import Middleware
 from flaskprof.routes import RouteNamer
 from flaskprof.web.app import Viewer
@@ -28,20 +30,24 @@ def wire(
     name_route: RouteNamer,
     is_development: Callable[[], bool],
     host_paths: Callable[[], Iterable[str]] = tuple,
+    decide: Callable[[str, dict[str, Any]], object] | None = None,
 ) -> Middleware:
     """Return the middleware around `app`, with viewer and metrics of its data directory.
 
     `is_development` is asked at each request; `host_paths` are the static parts of the
-    application's own rules, asked once, after they are all there.
+    application's own rules, asked once, after they are all there. `decide` is the setting
+    `access`, with what it needs around it.
     """
     recorder = recorder_for(settings)
-    rules = AccessRules(settings.secrets, is_development)
+    if settings.sqlalchemy:
+        recorder.watch_queries = sqlalchemy.watch
+    rules = AccessRules(settings.secrets, is_development, decide or settings.access)
     pages = OwnPages(
         viewer=Viewer(
             recorder.store,
             settings=settings,
             is_development=is_development,
-            totals=lambda: _totals_of(recorder),
+            live=_live_of(recorder),
         ),
         prefix=settings.prefix,
         metrics=_metrics_of(recorder),
@@ -53,9 +59,13 @@ def wire(
     return Middleware(app, recorder=recorder, pages=pages, rules=rules, name_route=name_route)
 
 
-def _totals_of(recorder: Recorder) -> Totals:
-    # As below.
-    return recorder.metrics.collector.totals()
+def _live_of(recorder: Recorder) -> Live:
+    # Metrics and flights are others after a fork, so they are looked up each time.
+    return Live(
+        reading=lambda: recorder.metrics.collector.reading(),  # noqa: PLW0108  as said
+        workers=lambda: recorder.in_flight.workers(),  # noqa: PLW0108  as said
+        recent=recent_directory(recorder.directory),
+    )
 
 
 def _metrics_of(recorder: Recorder) -> WSGIApplication:

@@ -39,6 +39,7 @@ def no_collection_of_itself() -> Iterator[None]:
 
 @pytest.fixture
 def closed_recorders() -> Iterator[None]:
-    """Let a test use recorders of this process, and end them behind it."""
+    """Let a test use recorders of this process, of which there are none before and after."""
+    close_all()
     yield
     close_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -85,6 +86,41 @@ def serve(server, directory, *options, app="served:app", **environ):
             process.wait()
         reader.join(PATIENCE_SECONDS)
         process.stdout.close()
+
+
+@contextmanager
+def sidecar(directory, *before, **environ):
+    """Run ``flaskprof serve`` over a data directory; yields its port and process.
+
+    `before` is a program with its arguments that is to run it.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("FLASKPROF_")
+    }
+    process = subprocess.Popen(
+        [*before, sys.executable, "-m", "flaskprof", "serve", "--bind", "127.0.0.1:0"],
+        env={
+            **inherited,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "FLASKPROF_DIR": str(directory),
+            **environ,
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stderr.readline()
+        assert line.startswith("{"), line
+        port = int(re.search(r":(\d+)/", json.loads(line)["viewer"])[1])
+        yield SimpleNamespace(process=process, port=port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
 
 
 def get(port, path, method="GET", **headers):

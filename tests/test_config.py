@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os.path
 from pathlib import Path
 
@@ -87,6 +88,10 @@ RIGHT = [
     ("capture_burst", 3.0, 3),
     ("engine", "Python", "python"),
     ("clock", "monotonic", "monotonic"),
+    ("sqlalchemy", "0", False),
+    ("slow_seconds", "0.25", 0.25),
+    ("server_timing", "1", True),
+    ("context_processor", "yes", True),
     ("buckets", "0.1, 0.5, 1", (0.1, 0.5, 1.0)),
     ("buckets", [1, 2.5], (1.0, 2.5)),
     ("max_series", "2000", 2000),
@@ -94,6 +99,9 @@ RIGHT = [
     ("measure", [], ()),
     ("label", "", ""),
     ("label_values", "gold, silver", ("gold", "silver")),
+    ("access", operator.eq, operator.eq),
+    ("access", "operator:eq", operator.eq),
+    ("route", str.upper, str.upper),
     ("label_from", str.upper, str.upper),
     ("label_from", "os.path:basename", os.path.basename),
     ("label_from", "", None),
@@ -111,6 +119,10 @@ RIGHT = [
 WRONG = [
     ("enabled", "maybe", "one of 1, 0, true, false, yes, no, on, off"),
     ("enabled", 2, "one of 1, 0"),
+    ("sqlalchemy", "never", "one of 1, 0"),
+    ("slow_seconds", "-1", "a number of zero or more"),
+    ("server_timing", "never", "one of 1, 0"),
+    ("context_processor", "never", "one of 1, 0"),
     ("dev", [], "one of 1, 0"),
     ("dir", "", "a path"),
     ("dir", 3, "a path"),
@@ -126,6 +138,9 @@ WRONG = [
     ("prefix", "/.", "an absolute URL path"),
     ("metrics_path", 3, "an absolute URL path"),
     ("metrics", "yes", "one of open, token, off"),
+    ("access", "shop.users:no_such", "a function, or where to import it from"),
+    ("access", 7, "a function"),
+    ("route", 7, "a function"),
     ("metrics", True, "one of open, token, off"),
     ("secret_file", 3, "a path, or nothing"),
     ("url", "profiles.example.com", "an http or https URL, or nothing"),
@@ -169,7 +184,7 @@ WRONG = [
     ("buckets", "1, 1.0000000001", "a rising list"),
     ("buckets", list(range(1, 1002)), "a rising list"),
     ("max_series", 0, "a whole number of one or more"),
-    ("measure", "cpu, speed", "a list of cpu, length, own, queue, stream, workers"),
+    ("measure", "cpu, speed", "a list of cpu, length, own, queue, stream"),
     ("label", "tenant name", "the name of a label that is not taken, or nothing"),
     ("label", "__tenant", "the name of a label"),
     ("label", "le", "the name of a label"),

@@ -57,7 +57,7 @@ def test_every_metric_has_a_section_with_its_type_and_labels():
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
+    "path", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.name
 )
 def test_links_within_the_repository_lead_somewhere(path):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
@@ -65,10 +65,10 @@ def test_links_within_the_repository_lead_somewhere(path):
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
+    "path", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.name
 )
 def test_settings_named_in_the_documentation_exist(path):
-    known = {option.key for option in options()} | {"FLASKPROF_PORT"}
+    known = {option.key for option in options()} | {"FLASKPROF_APP", "FLASKPROF_PORT"}
     named = set(re.findall(r"\bFLASKPROF_[A-Z_]*[A-Z]\b", path.read_text("utf-8")))
     assert named <= known
 

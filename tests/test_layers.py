@@ -17,18 +17,23 @@ PACKAGE = Path(flaskprof.__file__).parent
 
 # Lowest first. A module may import what stands in a row above its own.
 LAYERS = (
-    {"errors", "ids", "log"},
-    {"config"},
-    {"access", "profiles", "record", "routes"},
+    {"errors", "ids", "log", "rendering", "server_timing", "tracing", "view_names"},
+    {"config", "profiles", "signals"},
+    {"queries"},
+    {"access", "record", "routes"},
     {"formats"},
     {"metrics", "store"},
     {"capture"},
+    {"custom", "sections"},
     {"decorators", "integrations", "middleware", "web"},
-    {"async_views", "text", "wiring"},
+    {"async_views", "flask_hooks", "log_filter", "text", "wiring"},
     {"explore"},
-    {"extension", "sidecar", "wsgi"},
+    {"extension", "sidecar"},
+    {"wsgi"},
     {"demo"},
-    {"cli"},
+    {"cli", "testing"},
+    {"slowest"},
+    {"pytest_plugin"},
     {"__main__"},
 )
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}

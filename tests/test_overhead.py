@@ -10,7 +10,9 @@ from pathlib import Path
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 QUICKLY = {
     "overhead.py": ["--rounds=2", "--batch=3", "--passes=2"],
+    "queries.py": ["--rounds=2"],
     "sampler.py": ["--rounds=2", "--calls=1000"],
+    "metrics.py": ["--rounds=1", "--files=1,3"],
 }
 
 
@@ -46,3 +48,21 @@ def test_the_cost_of_being_recorded_is_measured_beside_the_plain_request():
     assert all(row["seconds"] > 0 for row in results.values())
     rows = run(name="sampler.py").splitlines()
     assert rows[3].split()[0] == "plain"
+
+
+def test_the_cost_of_counted_queries_is_measured_in_pairs():
+    results = json.loads(run("--json", name="queries.py"))
+    assert list(results) == ["ORM", "Core"]
+    assert all(row["without_ms"] > 0 and row["ratio"] > 0 for row in results.values())
+    assert run(name="queries.py").splitlines()[3].split()[0] == "ORM"
+
+
+def test_scrapes_and_observations_are_measured_beside_prometheus_client():
+    # Both sides have counted the same requests in the same series, or it fails.
+    results = json.loads(run("--json", name="metrics.py"))
+    assert list(results["scrapes"]) == ["1", "3"]
+    for of_number in (*results["scrapes"].values(), results["observations"]):
+        assert list(of_number) == ["flaskprof", "prometheus_client"]
+        assert all(figure > 0 for side in of_number.values() for figure in side.values())
+    for number, sides in results["scrapes"].items():
+        assert {side["requests"] for side in sides.values()} == {int(number) * 3000}

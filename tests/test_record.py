@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, asdict, fields
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaskprof.errors import StoreError
+from flaskprof.queries.groups import QueryGroup
 from flaskprof.record import RECORD_VERSION, CaptureRecord
 
+QUERY = QueryGroup(
+    statement="SELECT ?", file="/app/shop.py", line=41, function="order", runs=3, seconds=0.25
+)
 FULL = CaptureRecord(
     id="019b2d3c4f5e7a1b8c2d3e4f5a6b7c8d",
     started=1_767_600_000.25,
@@ -30,6 +34,9 @@ FULL = CaptureRecord(
     service_version="1.0",
     title="",
     notes=("one sentence.", "another one."),
+    query_count=3,
+    query_seconds=0.25,
+    queries=(QUERY,),
 )
 SMALL = CaptureRecord(id="x", started=0, duration_seconds=0)
 
@@ -60,6 +67,7 @@ def test_a_full_record_names_each_field_and_its_version():
         "version": RECORD_VERSION,
         **{field.name: getattr(FULL, field.name) for field in fields(FULL)},
         "notes": ["one sentence.", "another one."],
+        "queries": [asdict(QUERY)],
     }
     assert CaptureRecord.from_json(FULL.to_json()) == FULL
 

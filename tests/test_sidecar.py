@@ -215,3 +215,19 @@ def test_a_directory_that_cannot_be_read_is_refused_at_the_start(make, data):
     (data / "service").mkdir()
     with pytest.raises(StoreError, match="run the sidecar as the user of the application"):
         make()
+
+
+# What it counts of itself
+
+
+def test_its_own_failures_are_counted(make, data):
+    sidecar = make()
+    name = 'flaskprof_failures_total{place="sidecar"}'
+    assert f"{name} 0.0" in get(sidecar, "/metrics").text
+    DirectoryStore(data).save(
+        CaptureRecord(id=new_capture_id(time.time()), started=0, duration_seconds=1),
+        {".prof": b"profile"},
+    )
+    (data / "tokens").write_text("not a directory")
+    assert sidecar.upkeep.do_round()
+    assert f"{name} 1.0" in get(sidecar, "/metrics").text

@@ -138,7 +138,7 @@ def ask_and_look(ask, base, venv, directory):
     assert b"(plan_deliveries)" in run(print_stats, venv, directory)
 
     assert profile_id in fetch(f"{base}/flaskprof/captures")
-    assert "plan_deliveries" in fetch(profile_url)
+    assert "plan_deliveries" in fetch(f"{profile_url}?view=table")
     counted = re.findall(
         r"^http_server_request_duration_seconds_count\{(.*)\} (.*)$",
         fetch(f"{base}/metrics"),

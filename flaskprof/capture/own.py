@@ -10,15 +10,16 @@ from flaskprof.profiles.model import Function
 __all__ = ["is_own"]
 
 _PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
+_OWN = ("capture/", "integrations/", "metrics/", "queries/")
 
 
 def is_own(function: Function) -> bool:
     """Whether this function is part of what flaskprof runs inside a request.
 
-    That is the top level of the package, its captures and its metrics; viewer, command line and
-    demonstration are programs like any other.
+    That is the top level of the package with its captures, metrics and queries; viewer, command
+    line and demonstration are programs like any other.
     """
     if not function.file.startswith(_PACKAGE):
         return False
     place = function.file[len(_PACKAGE) :]
-    return "/" not in place or place.startswith(("capture/", "metrics/"))
+    return "/" not in place or place.startswith(_OWN)

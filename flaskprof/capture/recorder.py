@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -20,21 +21,25 @@ from flaskprof import log
 from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
 from flaskprof.capture.engines import Engine, EngineBusyError, Recording
+from flaskprof.capture.flights import InFlight
 from flaskprof.capture.overlaps import Overlaps
 from flaskprof.capture.sampling.sampler import SamplingEngine
-from flaskprof.capture.sampling.watcher import Watcher
+from flaskprof.capture.sampling.watcher import NoWatcherError, Watcher
 from flaskprof.capture.spool import Spool
 from flaskprof.capture.triggers import Ask, Skip, TokenUses
 from flaskprof.capture.upkeep import Upkeep, chores_for, usage_of
-from flaskprof.config import Settings
+from flaskprof.config import PREFIX, Settings
+from flaskprof.errors import FlaskprofError
+from flaskprof.metrics.in_flight import in_flight_directory
 from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
+from flaskprof.queries.log import QueryLog
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.layout import make_data_directory
 from flaskprof.store.owner import claim
 
-__all__ = ["Recorder", "SkippedError", "close_all", "recorder_for"]
+__all__ = ["Recorder", "SkippedError", "close_all", "recorder_for", "recorder_of_process"]
 
 _EXIT_SECONDS = 3.0
 _LONG_PAUSE_SECONDS = 1.0
@@ -65,6 +70,10 @@ class Recorder:
         self.directory = settings.dir.absolute()
         self.store = DirectoryStore(self.directory)
         self._token_uses = TokenUses(self.directory)
+        self.slow_ns = round(settings.slow_seconds * 1e9)
+        # What begins to count queries and says whether it does; wiring knows of some.
+        self.watch_queries: Callable[[], bool] = lambda: False
+        self.watches_queries = False
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -91,7 +100,8 @@ class Recorder:
         # which may take no lock; `end_abandoned` ends it.
         self.abandoned: deque[Endable] = deque()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
-        self._watcher = Watcher(self.metrics)
+        self.in_flight = InFlight(in_flight_directory(self.directory), self.end_abandoned)
+        self._watcher = Watcher(self.metrics, self.in_flight)
         self._sampler = SamplingEngine(self._watcher)
         self._upkeep = Upkeep(
             self.directory,
@@ -112,6 +122,8 @@ class Recorder:
             if self._rival:
                 # What is another's is neither added to nor looked after.
                 self.metrics.keep_apart()
+                self.in_flight.keep_apart()
+            self.watches_queries = self.watch_queries()
             self.engine, why = choose_engine(self.settings.engine, self.settings.clock)
             self.engine_limit = why
             name = "none" if self.engine is None else self.engine.name
@@ -128,6 +140,8 @@ class Recorder:
                     make_data_directory(self.directory)
                 self.metrics.start()
                 self._upkeep.start()
+            with suppress(NoWatcherError):  # nothing is shown as in flight; a capture says why
+                self._watcher.start()
             log.start_line(
                 "%s may ask and look; captures in %s; engine %s%s",
                 who,
@@ -170,6 +184,8 @@ class Recorder:
         Raises `SkippedError` where none can be made. What is returned must be ended with
         `give_back`, whatever becomes of it.
         """
+        # The application may import what it needs when it needs it.
+        self.watches_queries = self.watch_queries()
         engine: Engine | None = self._sampler if ask.exactness == "sampled" else self.engine
         if engine is None:
             raise SkippedError(Skip.no_engine)
@@ -199,13 +215,27 @@ class Recorder:
             raise SkippedError(Skip.used_up)
         return recording
 
+    def wake_watcher(self) -> None:
+        """Have the watcher look at what is in flight; it found nothing for a while."""
+        self.in_flight.is_parked = False
+        self._watcher.wake()
+
     def give_back(self) -> None:
         """Say that a recording that `record` returned has ended."""
         self._budget.give_back()
 
-    def store_later(self, record: CaptureRecord, recording: Recording) -> None:
-        """Hand a finished recording to the spool."""
-        self._spool.put(record, recording)
+    def store_later(
+        self,
+        record: CaptureRecord,
+        recording: Recording,
+        queries: QueryLog | None = None,
+        sender: object = None,
+    ) -> None:
+        """Hand a finished recording to the spool, with the queries of its request.
+
+        `sender` is whose capture it is, in the signals that say what became of it.
+        """
+        self._spool.put(record, recording, queries, sender)
 
     def end_abandoned(self) -> None:
         """End what was left without an end."""
@@ -228,7 +258,8 @@ class Recorder:
 
     def _close_threads(self, timeout_seconds: float) -> None:
         self._upkeep.close(timeout_seconds)
-        self._watcher.close(timeout_seconds)
+        if self._watcher.close(timeout_seconds):
+            self.in_flight.close()
         self._spool.close(timeout_seconds)
 
 
@@ -253,6 +284,28 @@ def recorder_for(settings: Settings) -> Recorder:
         if recorder is None:
             recorder = _recorders[directory] = Recorder(settings)
         return recorder
+
+
+def recorder_of_process() -> Recorder | None:
+    """Return the recorder of the data directory that this process used first.
+
+    In a process without a middleware, such as a worker of a queue, it is that of
+    ``FLASKPROF_DIR`` in the environment. None where neither is there.
+    """
+    for recorder in _recorders.values():
+        return recorder
+    if not os.environ.get(PREFIX + "DIR"):
+        return None
+    try:
+        settings = Settings.load()
+        if not settings.enabled:
+            return None
+        recorder = recorder_for(settings)
+        recorder.start("nobody")
+    except FlaskprofError as error:
+        log.once("process settings", "nothing is counted or captured: %s", error)
+        return None
+    return recorder
 
 
 def close_all() -> None:

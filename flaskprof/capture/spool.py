@@ -17,12 +17,17 @@ from flaskprof import log
 from flaskprof.capture.conversion import convert
 from flaskprof.capture.engines import Recording
 from flaskprof.metrics.instruments import Metrics
+from flaskprof.queries.log import QueryLog
 from flaskprof.record import CaptureRecord
+from flaskprof.signals import capture_failed, capture_stored, send
 
 __all__ = ["CaptureSink", "Spool"]
 
 _LONGEST_QUEUE = 128
 _LOOK_AGAIN_SECONDS = 5.0
+# An ID tells when its capture began. Whoever looks for one that began just now is told to
+# wait; one that began earlier is announced for as long as it is being written.
+_LONG_SECONDS = 5.0
 
 
 class CaptureSink(Protocol):
@@ -30,6 +35,14 @@ class CaptureSink(Protocol):
 
     def save(self, record: CaptureRecord, files: Mapping[str, bytes]) -> None:
         """Write one capture whole; raises `StoreError` if it cannot."""
+        ...
+
+    def announce(self, capture_id: str) -> None:
+        """Note that a capture is about to be written; where that fails nothing is noted."""
+        ...
+
+    def withdraw(self, capture_id: str) -> None:
+        """Forget what `announce` noted, if it noted anything."""
         ...
 
     def bytes_used(self) -> int:
@@ -52,7 +65,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._clock = clock
         self._changed = threading.Condition()
-        self._queue: deque[tuple[CaptureRecord, Recording]] = deque()
+        self._queue: deque[tuple[CaptureRecord, Recording, QueryLog | None, object]] = deque()
         self._busy = False
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -70,11 +83,20 @@ class Spool:
         """
         return len(self._queue) >= _LONGEST_QUEUE // 2
 
-    def put(self, record: CaptureRecord, recording: Recording) -> None:
+    def put(
+        self,
+        record: CaptureRecord,
+        recording: Recording,
+        queries: QueryLog | None = None,
+        sender: object = None,
+    ) -> None:
         """Hand a finished recording over; never blocks, drops it where the queue is full."""
+        is_announced = record.duration_seconds > _LONG_SECONDS
+        if is_announced:
+            self._sink.announce(record.id)
         with self._changed:
             if len(self._queue) < _LONGEST_QUEUE and not self._closing:
-                self._queue.append((record, recording))
+                self._queue.append((record, recording, queries, sender))
                 if self._thread is None:
                     self._thread = threading.Thread(
                         target=self._run, name="flaskprof-spool", daemon=True
@@ -82,7 +104,10 @@ class Spool:
                     self._thread.start()
                 self._changed.notify_all()
                 return
+        if is_announced:
+            self._sink.withdraw(record.id)
         self._metrics.count_capture(record.trigger, "dropped")
+        self._tell(record, "dropped", sender)
         log.once("spool full", "captures come faster than they can be written: some are lost")
 
     def flush(self, timeout_seconds: float) -> bool:
@@ -109,14 +134,22 @@ class Spool:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 if not self._queue:
                     return
-                record, recording = self._queue.popleft()
+                record, recording, queries, sender = self._queue.popleft()
                 self._busy = True
-            self._metrics.count_capture(record.trigger, self._write(record, recording))
+            began_ns = time.thread_time_ns()
+            stored, outcome = self._write(record, recording, queries)
+            if record.duration_seconds > _LONG_SECONDS:
+                self._sink.withdraw(record.id)
+            self._metrics.count_own_time("captures", time.thread_time_ns() - began_ns)
+            self._metrics.count_capture(record.trigger, outcome)
+            self._tell(stored, outcome, sender)
             # The next capture may be long in coming; this one must not be kept until then.
-            del record, recording
+            del record, recording, queries, stored, sender
 
-    def _write(self, record: CaptureRecord, recording: Recording) -> str:
-        """Write one capture and return what became of it."""
+    def _write(
+        self, record: CaptureRecord, recording: Recording, queries: QueryLog | None
+    ) -> tuple[CaptureRecord, str]:
+        """Write one capture; return its record, and what became of it."""
         try:
             if self._sink.bytes_used() >= self._max_bytes:
                 self._full_since = self._clock()
@@ -126,11 +159,19 @@ class Spool:
                     "raise FLASKPROF_MAX_BYTES",
                     self._max_bytes,
                 )
-                return "dropped"
+                return record, "dropped"
             self._full_since = None
-            self._sink.save(*convert(record, recording))
+            record, files = convert(record, recording, queries)
+            self._sink.save(record, files)
         except Exception as error:  # noqa: BLE001  one capture lost; the next may be written
             self._metrics.count_failure("spool")
             log.once(f"spool {type(error).__name__}", "a capture was not written: %s", error)
-            return "failed"
-        return "stored"
+            return record, "failed"
+        return record, "stored"
+
+    def _tell(self, record: CaptureRecord, outcome: str, sender: object) -> None:
+        count = self._metrics.count_failure
+        if outcome == "stored":
+            send(capture_stored, sender, count, record=record)
+        else:
+            send(capture_failed, sender, count, record=record, reason=outcome)

@@ -26,24 +26,27 @@ _WITH_TOKEN = {"": "exact", "sample": "sampled"}
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A capture that was asked for by someone who may: at home, or with a token.
+    """A capture that was asked for by someone who may, or by the code of the application.
 
-    `exactness` is that of the engine which is to make it: "exact" or "sampled".
+    `trigger` is "header", "token" or, where code asked, "api". `exactness` is that of
+    the engine which is to make it: "exact" or "sampled".
     """
 
     trigger: str
     token: Token | None = None
     exactness: str = "exact"
+    is_user: bool = False
 
     @property
     def is_at_home(self) -> bool:
         """Whether the development rule allowed it."""
-        return self.token is None
+        return self.token is None and not self.is_user and self.trigger == "header"
 
 
 class Skip(Enum):
     """Why a capture is not made: the label of the metric is the name, the header the text."""
 
+    asynchronous = "an event loop runs other tasks in the same thread"
     busy = "another profiler is active"
     excluded = "this route is excluded"
     full = "the data directory is full"
@@ -65,7 +68,10 @@ def take_ask(environ: dict[str, Any], rules: AccessRules) -> Ask | None:
     text = text.strip()
     exactness = _AT_HOME.get(text.lower())
     if exactness is not None:
-        return Ask("header", None, exactness) if rules.is_at_home(environ) else None
+        if rules.is_at_home(environ):
+            return Ask("header", None, exactness)
+        is_allowed = rules.allows("ask", environ)
+        return Ask("header", None, exactness, is_user=True) if is_allowed else None
     token_text, _, rest = text.partition(" ")
     exactness = _WITH_TOKEN.get(rest.strip().lower())
     token = None if exactness is None else rules.token_in(token_text)

@@ -19,7 +19,9 @@ from flaskprof.capture.triggers import TokenUses
 from flaskprof.config import Settings
 from flaskprof.errors import StoreError
 from flaskprof.metrics.folding import fold
+from flaskprof.metrics.in_flight import in_flight_directory, sweep
 from flaskprof.metrics.layout import metrics_directory
+from flaskprof.metrics.ring import note_totals, recent_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.retention import Bounds
 
@@ -45,8 +47,11 @@ def chores_for(settings: Settings, store: DirectoryStore) -> dict[str, Chore]:
     """Return what there is to do in the directory of `store`, by name."""
     bounds = Bounds.of(settings)
     metrics = metrics_directory(store.path)
+    recent = recent_directory(store.path)
     return {
         "metrics of ended workers": lambda _: fold(metrics),
+        "recent totals": lambda now: note_totals(recent, metrics, now),
+        "requests of ended workers": lambda now: sweep(in_flight_directory(store.path), now),
         "retention": lambda now: store.prune(bounds, now=now),
         "token uses": TokenUses(store.path).sweep,
     }
@@ -60,11 +65,12 @@ def usage_of(store: DirectoryStore) -> tuple[int, int]:
     total = files = 0
     with suppress(StoreError):
         total, files = store.usage()
-    with suppress(OSError), os.scandir(metrics_directory(store.path)) as entries:
-        for entry in entries:
-            with suppress(OSError):  # folded since it was listed
-                total += entry.stat().st_size
-                files += 1
+    for directory in (metrics_directory(store.path), recent_directory(store.path)):
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(OSError):  # folded since it was listed
+                    total += entry.stat().st_size
+                    files += 1
     return total, files
 
 

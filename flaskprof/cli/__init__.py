@@ -14,12 +14,14 @@ __all__ = ["COMMANDS", "main", "open_files"]
 COMMANDS = {
     "serve": "Serve viewer and metrics of a data directory: the sidecar.",
     "demo": "Run the demo shop, with flaskprof in it.",
+    "top": "Show the requests that are being answered, refreshed like top.",
     "ls": "List captures, newest first.",
     "show": "Show where the time of a capture went.",
     "open": "Look at profiles in the browser.",
     "diff": "Show what changed from one profile to another.",
     "merge": "Add profiles up, and write the sum to a file.",
     "export": "Write the profile of a capture for another tool.",
+    "snakeviz": "Look at a capture with snakeviz.",
     "doctor": "Say what works here, what does not, and what to do about it.",
     "token": "Make a token that lets its holder ask and look.",
 }

@@ -11,8 +11,8 @@ import click
 from flaskprof.cli.captures import Loaded, load
 from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.cli.terminal import Column, figure, layout, terminal_width
-from flaskprof.profiles.diff import Change, Comparison, compare
-from flaskprof.profiles.model import Function, Sums
+from flaskprof.profiles.diff import Change, Comparison, Mean, compare
+from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import label, short_path
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.differences import count_difference, seconds_difference, sentence
@@ -98,7 +98,7 @@ def _cells(change: Change) -> Sequence[str]:
 
 
 def _data(sides: Sequence[Loaded], found: Comparison) -> dict[str, Any]:
-    def side(function: Function | None, sums: Sums) -> dict[str, Any] | None:
+    def side(function: Function | None, sums: Mean) -> dict[str, Any] | None:
         return None if function is None else {**function._asdict(), **sums._asdict()}
 
     before, after = sides

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +21,8 @@ from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.cli.terminal import Column, figure, layout
 from flaskprof.config import Settings
 from flaskprof.errors import StoreError
+from flaskprof.metrics.folding import read
+from flaskprof.metrics.layout import OVERFLOW, Layout, bounds_in_ns, metrics_directory
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.web.figures import size
 
@@ -51,7 +54,7 @@ def command(
 ) -> None:
     """Say what works here, what does not, and what to do about it.
 
-    The exit code is 1 where captures cannot be made or kept.
+    The exit code is 1 where captures cannot be made or kept, or requests not be counted.
     """
     settings = load_settings(dir=dir, engine=engine)
     findings = list(_look(settings))
@@ -70,6 +73,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
     yield from _engine(settings)
     yield _slots()
     yield from _directory(settings)
+    yield from _metrics(settings)
     yield _access(settings)
 
 
@@ -117,7 +121,7 @@ def _directory(settings: Settings) -> Iterator[Finding]:
     except StoreError as error:
         yield Finding("bad", "data directory", str(error))
         return
-    existing = next(path for path in (store.path, *store.path.parents) if path.exists())
+    existing = _existing(store.path)
     if not os.access(existing, os.W_OK | os.X_OK) or not existing.is_dir():
         yield Finding(
             "bad",
@@ -146,6 +150,57 @@ def _directory(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "note", "captures", f"stopped: remove {store.path / 'stop'} to allow them again"
         )
+
+
+def _metrics(settings: Settings) -> Iterator[Finding]:
+    directory = metrics_directory(settings.dir.absolute())
+    try:
+        reading = read(directory)
+        free = shutil.disk_usage(_existing(directory)).free
+    except OSError as error:
+        yield Finding(
+            "bad",
+            "metrics",
+            f"{directory} cannot be read: {error.strerror}; run this as the user of the "
+            "application",
+        )
+        return
+    needed = Layout(bounds_in_ns(settings.buckets), settings.max_series + 1).size
+    if free < needed:
+        yield Finding(
+            "bad",
+            "metrics",
+            f"no room for the file of a worker, {figure(size(needed))}: each would count in "
+            "its memory; make room, or set FLASKPROF_DIR to another volume",
+        )
+        return
+    rows = reading.totals.requests.values()
+    taken = sum(row.labels[1] != OVERFLOW for row in rows)
+    refused = any(row.labels[1] == OVERFLOW and any(row.cells) for row in rows)
+    yield Finding(
+        "good",
+        "metrics",
+        f"workers alive: {reading.alive}; label sets taken: {taken} of {settings.max_series}",
+    )
+    if reading.skipped:
+        yield Finding(
+            "note",
+            "metrics",
+            f"files of workers that are not counted: {reading.skipped}; damaged, or of another "
+            "version or FLASKPROF_BUCKETS than the rest: restart the workers that have them",
+        )
+    if refused:
+        yield Finding(
+            "note",
+            "metrics",
+            "further label sets are counted as _overflow_: raise FLASKPROF_MAX_SERIES, or "
+            "look for routes that were made without end",
+        )
+
+
+def _existing(path: Path) -> Path:
+    """Return a path, or the nearest above it that is there."""
+    return next(found for found in (path, *path.parents) if found.exists())
 
 
 def _file_system(path: Path) -> str:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from flaskprof.errors import StoreError
-from flaskprof.formats import FORMATS, Format, format_of
+from flaskprof.formats import Format
+from flaskprof.web.exports import EXPORTS, export_of
 
 __all__ = ["chosen_format", "output_options", "write_output"]
 
@@ -27,9 +28,9 @@ _OPTIONS = (
     click.option(
         "--format",
         "format",
-        type=click.Choice(list(FORMATS)),
+        type=click.Choice(list(EXPORTS)),
         help="The format of FILE; else the end of its name says it ("
-        + ", ".join(row.suffix for row in FORMATS.values())
+        + ", ".join(row.suffix for row in EXPORTS.values())
         + "), and prof is written where that says nothing.",
     ),
     click.option("--force", is_flag=True, help="Overwrite FILE where it exists."),
@@ -45,7 +46,7 @@ def output_options(command: Decorated) -> Decorated:
 
 def chosen_format(name: str | None, output: str) -> Format:
     """Return the format that is asked for, by its name or by that of the file."""
-    return FORMATS[name] if name else format_of(output) or FORMATS["prof"]
+    return EXPORTS[name] if name else export_of(output) or EXPORTS["prof"]
 
 
 def write_output(content: bytes, output: str, row: Format, *, force: bool) -> None:

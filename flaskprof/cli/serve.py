@@ -163,4 +163,6 @@ def _log_lines_of_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # A request that waits for another is no error.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     log.logger.setLevel(logging.INFO)

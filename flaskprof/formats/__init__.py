@@ -58,6 +58,8 @@ def _labels(record: CaptureRecord) -> dict[str, str]:
         "service": record.service,
         "version": record.service_version,
         "profile_id": record.id,
+        "trace_id": record.trace_id,
+        "span_id": record.span_id,
     }
 
 

@@ -16,6 +16,7 @@ typedef struct {
     Py_ssize_t bounds_count;
     int64_t *bounds;
     long long due_ns;
+    uint64_t random;
 } Cells;
 
 /* Takes hold of writable memory that begins at a word; -1 with an exception if it does not. */
@@ -99,6 +100,7 @@ cells_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     if (self == NULL)
         return NULL;
     self->buckets = buckets;
+    self->random = ((uint64_t)time(NULL) * 2654435761U ^ (uint64_t)(uintptr_t)self) | 1;
     if (hold(memory, &self->memory) < 0) {
         self->memory.obj = NULL;
         Py_DECREF(self);
@@ -164,12 +166,13 @@ observe(Cells *self, Py_ssize_t place, int64_t value)
     add_to(self, place, value);
 }
 
-/* Counts what else was measured: the first, second or third number behind the value. */
+/* Counts what else was measured, the first, second or third number behind the value, for so
+   many requests. */
 static void
-observe_other(Cells *self, Py_ssize_t place, Py_ssize_t which, int64_t number)
+observe_other(Cells *self, Py_ssize_t place, Py_ssize_t which, int64_t number, int64_t requests)
 {
-    add_to(self, place + 2 * which - 1, 1);
-    add_to(self, place + 2 * which, number);
+    add_to(self, place + 2 * which - 1, requests);
+    add_to(self, place + 2 * which, number * requests);
 }
 
 static PyObject *
@@ -190,7 +193,7 @@ cells_observe(Cells *self, PyObject *const *args, Py_ssize_t size)
     observe(self, place, numbers[1]);
     for (Py_ssize_t i = 2; i < size; i++)
         if (args[i] != Py_None)
-            observe_other(self, place, i - 1, numbers[i]);
+            observe_other(self, place, i - 1, numbers[i], 1);
     Py_RETURN_NONE;
 }
 
@@ -332,7 +335,13 @@ content_length(PyObject *module, PyObject *headers)
 /* Visit: one request. What is ordinary is done here, all else by the methods of the same
    object in Python: see visit.py. */
 
-enum { MEASURE_CPU = 1, MEASURE_LENGTH = 2, MEASURE_MORE = 4 };
+enum { MEASURE_CPU = 1, MEASURE_LENGTH = 2, MEASURE_MORE = 4, MEASURE_EVERY_CPU = 8 };
+
+/* Of so many requests one is measured, at random, and counted for all of them. */
+enum { CPU_SHARE = 16 };
+
+/* What is in a flight, and where: see flights.py. */
+enum { FLIGHT_METHOD, FLIGHT_STARTED, FLIGHT_THREAD, FLIGHT_ENVIRON, FLIGHT_MATCH, FLIGHT_SIZE };
 
 /* One request in 64, of which nobody can say in advance which, is left to Python, where it
    is timed for what it cost us. */
@@ -343,6 +352,7 @@ typedef struct {
     PyObject *close;
     PyObject *conclude;
     PyObject *empty;
+    PyObject *get_ident; /* threading's, which greenlets may have replaced */
     PyObject *is_counted;
     PyObject *note_start;
     PyObject *request_method;
@@ -362,6 +372,8 @@ typedef struct {
     long long entered_ns;
     long long started_ns;
     PyObject *environ;
+    PyObject *flight;
+    PyObject *flights;
     PyObject *length;
     PyObject *match;
     PyObject *method;
@@ -402,17 +414,61 @@ state_of(void *object)
     return module == NULL ? NULL : PyModule_GetState(module);
 }
 
+/* Whether this request is one of the few whose processor time is measured: xorshift64*, by
+   Marsaglia and Vigna. */
+static int
+is_sampled(Cells *cells)
+{
+    cells->random ^= cells->random >> 12;
+    cells->random ^= cells->random << 25;
+    cells->random ^= cells->random >> 27;
+    return (cells->random * 0x2545F4914F6CDD1DULL) >> 60 == 0;
+}
+
+/* Shows the request among those in flight; -1 with an exception. */
+static int
+take_off(Visit *self, State *state, PyObject *entered)
+{
+    PyObject *flight = PyList_New(FLIGHT_SIZE);
+    if (flight == NULL)
+        return -1;
+    PyObject *thread = PyObject_CallNoArgs(state->get_ident);
+    PyObject *key = PyLong_FromVoidPtr(flight);
+    int done = -1;
+    if (thread != NULL && key != NULL) {
+        PyList_SET_ITEM(flight, FLIGHT_METHOD, Py_NewRef(self->method));
+        PyList_SET_ITEM(flight, FLIGHT_STARTED, Py_NewRef(entered));
+        PyList_SET_ITEM(flight, FLIGHT_THREAD, Py_NewRef(thread));
+        PyList_SET_ITEM(flight, FLIGHT_ENVIRON, Py_NewRef(self->environ));
+        PyList_SET_ITEM(flight, FLIGHT_MATCH, Py_NewRef(Py_None));
+        done = PyDict_SetItem(self->flights, key, flight);
+    }
+    Py_XDECREF(thread);
+    Py_XDECREF(key);
+    Py_XSETREF(self->flight, flight);
+    return done;
+}
+
+static void
+land(Visit *self)
+{
+    PyObject *key = self->flight == NULL ? NULL : PyLong_FromVoidPtr(self->flight);
+    if (key == NULL || PyDict_DelItem(self->flights, key) < 0)
+        PyErr_Clear();
+    Py_XDECREF(key);
+}
+
 static PyObject *
 visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
 {
     State *state = state_of(self);
     if (state == NULL)
         return NULL;
-    if (size != 8 || Py_TYPE(args[0])->tp_dealloc != (destructor)cells_dealloc
-        || !PyDict_Check(args[2]) || !PyDict_Check(args[5])) {
+    if (size != 9 || Py_TYPE(args[0])->tp_dealloc != (destructor)cells_dealloc
+        || !PyDict_Check(args[2]) || !PyDict_Check(args[5]) || !PyDict_Check(args[8])) {
         PyErr_SetString(PyExc_TypeError,
                         "start() takes cells, a place, places, what to measure, when we were "
-                        "called, an environ, start_response and what names the route");
+                        "called, an environ, start_response, what names the route, flights");
         return NULL;
     }
     if (self->environ != NULL) {
@@ -433,6 +489,9 @@ visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
     self->environ = Py_NewRef(args[5]);
     self->server = Py_NewRef(args[6]);
     self->name_route = Py_NewRef(args[7]);
+    self->flights = Py_NewRef(args[8]);
+    if (take_off(self, state, args[4]) < 0)
+        return NULL;
     self->status = Py_NewRef(state->empty);
     self->measures = (int)measures;
     self->is_plain = !(measures & MEASURE_MORE);
@@ -440,7 +499,7 @@ visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
     self->active = active;
     self->cells = (Cells *)Py_NewRef(cells);
     add_to(cells, active, 1);
-    if (measures & MEASURE_CPU) {
+    if (measures & MEASURE_EVERY_CPU || (measures & MEASURE_CPU && is_sampled(cells))) {
         self->thread = PyThread_get_thread_ident();
         self->thread_started_ns = thread_ns();
     }
@@ -456,6 +515,9 @@ note_start(Visit *self, PyObject *headers)
     if (match == NULL)
         return -1;
     Py_XSETREF(self->match, match);
+    if (self->flight != NULL && PyList_CheckExact(self->flight)
+        && PyList_SetItem(self->flight, FLIGHT_MATCH, Py_NewRef(match)) < 0)
+        return -1;
     if (self->measures & MEASURE_LENGTH) {
         PyObject *length = content_length(NULL, headers);
         if (length == NULL)
@@ -561,9 +623,10 @@ count(Visit *self, Cells *cells, State *state, int64_t ended, int64_t spent)
     if (PyUnicode_CompareWithASCIIString(self->method, "HEAD") == 0)
         others[2] = -1;
     observe(cells, place, ended - self->started_ns);
+    int share = self->measures & MEASURE_EVERY_CPU ? 1 : CPU_SHARE;
     for (int i = 0; i < 3; i++)
         if (others[i] >= 0)
-            observe_other(cells, place, i + 1, others[i]);
+            observe_other(cells, place, i + 1, others[i], i == 0 ? share : 1);
     return 1;
 }
 
@@ -579,6 +642,7 @@ visit_end(Visit *self, PyObject *ignored)
     if (cells == NULL)
         Py_RETURN_NONE;
     self->cells = NULL;
+    land(self);
     add_to(cells, self->active, -1);
     int64_t spent = -1;
     if (self->thread != 0 && self->thread == PyThread_get_thread_ident())
@@ -609,6 +673,8 @@ visit_traverse(Visit *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->cells);
     Py_VISIT(self->environ);
+    Py_VISIT(self->flight);
+    Py_VISIT(self->flights);
     Py_VISIT(self->length);
     Py_VISIT(self->match);
     Py_VISIT(self->method);
@@ -625,6 +691,8 @@ visit_clear(Visit *self)
 {
     Py_CLEAR(self->cells);
     Py_CLEAR(self->environ);
+    Py_CLEAR(self->flight);
+    Py_CLEAR(self->flights);
     Py_CLEAR(self->length);
     Py_CLEAR(self->match);
     Py_CLEAR(self->method);
@@ -670,6 +738,7 @@ static PyGetSetDef visit_getters[] = {
 static PyMemberDef visit_members[] = {
     {"entered_ns", T_LONGLONG, offsetof(Visit, entered_ns), READONLY, NULL},
     {"environ", T_OBJECT, offsetof(Visit, environ), 0, NULL},
+    {"flight", T_OBJECT, offsetof(Visit, flight), READONLY, NULL},
     {"is_plain", T_BOOL, offsetof(Visit, is_plain), 0, NULL},
     {"length", T_OBJECT, offsetof(Visit, length), 0, NULL},
     {"match", T_OBJECT, offsetof(Visit, match), 0, NULL},
@@ -835,6 +904,13 @@ module_exec(PyObject *module)
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if ((*words[i].kept = PyUnicode_InternFromString(words[i].text)) == NULL)
             return -1;
+    PyObject *threading = PyImport_ImportModule("threading");
+    if (threading == NULL)
+        return -1;
+    state->get_ident = PyObject_GetAttrString(threading, "get_ident");
+    Py_DECREF(threading);
+    if (state->get_ident == NULL)
+        return -1;
     PyType_Spec *specs[] = {&body_spec, &cells_spec, &visit_spec};
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
@@ -846,7 +922,9 @@ module_exec(PyObject *module)
             return -1;
     }
     if (PyModule_AddIntConstant(module, "OWN_MASK", (long)OWN_MASK) < 0
+        || PyModule_AddIntMacro(module, CPU_SHARE) < 0
         || PyModule_AddIntMacro(module, MEASURE_CPU) < 0
+        || PyModule_AddIntMacro(module, MEASURE_EVERY_CPU) < 0
         || PyModule_AddIntMacro(module, MEASURE_LENGTH) < 0
         || PyModule_AddIntMacro(module, MEASURE_MORE) < 0)
         return -1;
@@ -861,6 +939,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->close);
     Py_CLEAR(state->conclude);
     Py_CLEAR(state->empty);
+    Py_CLEAR(state->get_ident);
     Py_CLEAR(state->is_counted);
     Py_CLEAR(state->note_start);
     Py_CLEAR(state->request_method);

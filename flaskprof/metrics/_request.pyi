@@ -3,11 +3,13 @@ from typing import Any, Final, Self
 
 from typing_extensions import Buffer
 
-from flaskprof.metrics.visit import Closing, Environ
+from flaskprof.metrics.visit import Closing, Environ, Flight
 
 MEASURE_CPU: Final = 1
 MEASURE_LENGTH: Final = 2
 MEASURE_MORE: Final = 4
+MEASURE_EVERY_CPU: Final = 8
+CPU_SHARE: Final = 16
 OWN_MASK: Final[int]
 
 class Body:
@@ -35,6 +37,8 @@ class Visit:
     @property
     def entered_ns(self) -> int: ...
     @property
+    def flight(self) -> Flight | None: ...
+    @property
     def is_over(self) -> bool: ...
     @property
     def method(self) -> str: ...
@@ -50,6 +54,7 @@ class Visit:
         environ: Environ,
         start_response: Callable[..., Any],
         name_route: Callable[[Environ], Any],
+        flights: dict[int, Flight],
         /,
     ) -> None: ...
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any: ...

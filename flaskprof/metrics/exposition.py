@@ -1,13 +1,15 @@
 """The page that Prometheus reads: our families, and the application's own beside them.
 
 Text by default, OpenMetrics, which has exemplars, where it is asked for, as
-prometheus_client negotiates it.
+prometheus_client negotiates it. Ours have no ``_created`` in either, whatever is set for the
+application's own: Prometheus asks for OpenMetrics by default and would store one more series
+for each label set.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,17 +36,21 @@ _TAKEN = frozenset(
 
 
 def sidecar_registry(
-    directory: Path, usage: Callable[[], tuple[int, int]] | None = None
+    directory: Path,
+    usage: Callable[[], tuple[int, int]] | None = None,
+    failures: Callable[[], Mapping[str, int]] = dict,
 ) -> CollectorRegistry:
     """Return the sums over a metrics directory for a process that counts nothing itself.
 
-    `usage` returns bytes and files of the data directory. Of the application's own
+    `usage` returns bytes and files of the data directory, `failures` those of the process
+    itself, by place. Of the application's own
     metrics it has those of ``PROMETHEUS_MULTIPROC_DIR`` alone. Collecting raises OSError
     where the directory cannot be read.
     """
     registry = CollectorRegistry(support_collectors_without_names=True)
-    registry.register(DirectoryCollector(directory, role="sidecar", usage=usage))
-    registry.register(_HostMetrics(lambda: False))
+    collector = DirectoryCollector(directory, role="sidecar", usage=usage, failures=failures)
+    registry.register(collector)
+    registry.register(_HostMetrics(collector, lambda: False))
     return registry
 
 
@@ -52,7 +58,7 @@ def metrics_app(collector: DirectoryCollector) -> WSGIApplication:
     """Return the WSGI application that serves `collector` in an application's process."""
     registry = CollectorRegistry(support_collectors_without_names=True)
     registry.register(collector)
-    registry.register(_HostMetrics(lambda: collector.alive <= 1))
+    registry.register(_HostMetrics(collector, lambda: collector.alive <= 1))
     app: WSGIApplication = make_wsgi_app(registry)
     return app
 
@@ -61,10 +67,12 @@ class _HostMetrics(Collector):
     """The application's own metrics of prometheus_client, except those named like ours.
 
     Its default registry holds those of one process: with several, each scrape would meet
-    another and counters would fall, so that they are served only where `is_alone`.
+    another and counters would fall, so that they are served only where `is_alone`. `ours`
+    has been collected just before.
     """
 
-    def __init__(self, is_alone: Callable[[], bool]) -> None:
+    def __init__(self, ours: DirectoryCollector, is_alone: Callable[[], bool]) -> None:
+        self._ours = ours
         self._is_alone = is_alone
 
     def collect(self) -> Iterator[Family]:
@@ -76,7 +84,7 @@ class _HostMetrics(Collector):
             return
         for family in found:
             names = {family.name, *(sample.name for sample in family.samples)}
-            if names & _TAKEN:
+            if names & _TAKEN or family.name in self._ours.declared:
                 log.once(
                     f"host metric {family.name}",
                     "the application has a metric %s of its own, which is left out: flaskprof "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add
 from typing import TypeAlias
@@ -17,9 +18,10 @@ from flaskprof import __version__
 from flaskprof.metrics import table
 from flaskprof.metrics.folding import Reading
 from flaskprof.metrics.layout import FIXED_CELLS, OVERFLOW, Cell
+from flaskprof.metrics.series import DECLARATION, SUM, Declaration, grouped
 from flaskprof.metrics.totals import Exemplar, Row, Totals, overflow_of_exceptions
 
-__all__ = ["Surroundings", "families"]
+__all__ = ["Surroundings", "declarations", "families"]
 
 _NS = 1_000_000_000
 
@@ -28,17 +30,21 @@ Labels: TypeAlias = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is served beside the sums: who serves, and what lies in the data directory."""
+    """What is served beside the sums: who serves, and what lies in the data directory.
+
+    `failures` are those of a process without cells of its own, by place.
+    """
 
     role: str
     is_in_memory: bool = False
     usage: tuple[int, int] | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 def families(reading: Reading, surroundings: Surroundings) -> Iterator[Family]:
     """Yield a family for each row of the table."""
     totals = reading.totals
-    plain = _counters(totals)
+    plain = _counters(totals, surroundings.failures)
     routes = _by_route(totals.requests.values())
     single = {
         table.LIVE_WORKERS: reading.alive,
@@ -49,22 +55,29 @@ def families(reading: Reading, surroundings: Surroundings) -> Iterator[Family]:
     }
     if surroundings.usage is not None:
         single[table.DATA_BYTES], single[table.DATA_FILES] = surroundings.usage
+    plain |= {metric.name: [((), value)] for metric, value in single.items()}
     for metric in table.METRICS:
         family = Family(metric.name, metric.help, metric.kind.value, metric.unit)
         if metric is table.DURATION:
             _add_durations(family, totals)
         elif metric in _CELLS:
             _add_cells(family, metric, routes)
+        elif metric.most:
+            bounds = totals.bounds_ns if metric.kind is table.Kind.histogram else ()
+            declared = Declaration(metric.name, metric.kind, metric.help, metric.labels, bounds)
+            _add_series(family, declared, plain.get(metric.name, ()))
         elif metric is table.INFO:
             _add_info(family, plain.get(metric.name, ()), surroundings.role)
         elif metric is table.REFUSED:
             _add_refused(family, totals)
-        elif metric in single:
-            family.add_sample(metric.samples[0], {}, single[metric])
         else:
             for labels, value in plain.get(metric.name, ()):
                 named = dict(zip(metric.labels, labels, strict=True))
                 family.add_sample(metric.samples[0], named, value / metric.scale)
+        yield family
+    for declared in declarations(totals):
+        family = Family(declared.name, declared.help, declared.kind.value, declared.unit)
+        _add_series(family, declared, plain.get(declared.name, ()))
         yield family
 
 
@@ -79,9 +92,13 @@ _CELLS = {
 }
 
 
-def _counters(totals: Totals) -> dict[str, list[tuple[tuple[str, ...], int]]]:
+def _counters(
+    totals: Totals, failures: Mapping[str, int]
+) -> dict[str, list[tuple[tuple[str, ...], int]]]:
     """Return label values and value of every counter and gauge, by the name of its family."""
     found: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    if failures:
+        found[table.FAILURES.name] = [((place,), n) for place, n in failures.items()]
     overflow = overflow_of_exceptions()
     for row in totals.counters.values():
         name, *labels = row.labels
@@ -134,6 +151,34 @@ def _add_cells(
                 family.add_sample(name, labels, values[cell] / scale)
 
 
+def declarations(totals: Totals) -> Iterable[Declaration]:
+    """Return what applications declared; of two of the same name the younger."""
+    found: dict[str, Declaration] = {}
+    rows = [row for row in totals.counters.values() if row.labels[0] == DECLARATION]
+    for row in sorted(rows, key=lambda row: row.created_ns):
+        with suppress(ValueError):  # damaged, or of another version
+            declared = Declaration.from_labels(row.labels)
+            found[declared.name] = declared
+    return found.values()
+
+
+def _add_series(
+    family: Family, declared: Declaration, rows: Iterable[tuple[tuple[str, ...], int]]
+) -> None:
+    scale = declared.scale
+    for group in grouped(rows, len(declared.labels)):
+        labels = dict(zip(declared.labels, group.values, strict=True))
+        if declared.kind is table.Kind.counter:
+            family.add_sample(family.name + "_total", labels, group.sum / scale)
+            continue
+        if declared.kind is table.Kind.histogram:
+            for bound, number in group.buckets(declared.bounds):
+                le = _le(float("inf") if bound is None else bound / scale)
+                family.add_sample(family.name + "_bucket", {**labels, "le": le}, number)
+        family.add_sample(family.name + "_count", labels, group.count)
+        family.add_sample(family.name + "_sum", labels, group.sum / scale)
+
+
 def _add_info(family: Family, rows: Iterable[tuple[tuple[str, ...], int]], role: str) -> None:
     names = [name for name in table.INFO.labels if name != "role"]
     described = [labels for labels, _ in rows]
@@ -153,6 +198,14 @@ def _add_refused(family: Family, totals: Totals) -> None:
             if row.labels == overflow_of_exceptions()
         ),
     }
+    for metric in table.METRICS:
+        if metric.most:
+            cells = [row for row in totals.counters.values() if row.labels[0] == metric.name]
+            refused[metric.name] = sum(
+                row.cells[0]
+                for row in cells
+                if row.labels[1] == OVERFLOW and row.labels[-1] != SUM
+            )
     for name, number in refused.items():
         family.add_sample(family.name + "_total", {"metric": name}, number)
 
@@ -170,7 +223,7 @@ def _named(names: Sequence[str], values: Sequence[str]) -> Labels:
 
 
 def _served(exemplar: Exemplar) -> ServedExemplar:
-    labels = {"profile_id": exemplar.profile_id}
+    labels = {"profile_id": exemplar.profile_id} if exemplar.profile_id else {}
     if exemplar.trace_id:
         labels["trace_id"] = exemplar.trace_id
     return ServedExemplar(labels, exemplar.value_ns / _NS, exemplar.unix_ns / _NS)

@@ -103,9 +103,9 @@ def _fold(directory: Path) -> int:
         if bounds != totals.bounds_ns:
             given_up += group.dead_ids
             continue
-        everything.add_totals(group.dead)
-        everything.add_totals(group.living)
-        totals.add_totals(group.dead)
+        everything.add_totals(group.dead.totals())
+        everything.add_totals(group.living.totals())
+        totals.add_totals(group.dead.totals())
         folded += group.dead_ids
     done = [*folded, *given_up]
     if not done and archive is loaded and still_there == loaded.done:
@@ -132,8 +132,8 @@ def _reading(loaded: Archive, found: Survey) -> Reading:
     for bounds, group in found.groups.items():
         dead += len(group.dead_ids)
         if bounds == totals.bounds_ns:
-            totals.add_totals(group.dead)
-            totals.add_totals(group.living)
+            totals.add_totals(group.dead.totals())
+            totals.add_totals(group.living.totals())
         else:
             skipped += group.files
     totals.move_to_overflow(*totals.beyond())

@@ -26,7 +26,7 @@ def begin_generation(archive: Archive, found: Survey, now_ns: int) -> Archive:
         return archive
     totals = Totals(bounds)
     if bounds in found.groups:
-        totals.subtract(found.groups[bounds].exposed)
+        totals.subtract(found.groups[bounds].exposed.totals())
     # Without an archive too, files of other buckets may have been served before.
     is_first = not known and not archive.is_damaged and not found.is_mixed()
     return Archive(

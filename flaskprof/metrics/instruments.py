@@ -21,11 +21,19 @@ from prometheus_client import CollectorRegistry
 from flaskprof import __version__, log
 from flaskprof.metrics import process, table
 from flaskprof.metrics.collector import DirectoryCollector
-from flaskprof.metrics.layout import Header, bounds_in_ns
+from flaskprof.metrics.layout import OVERFLOW, Cell, Header, bounds_in_ns
+from flaskprof.metrics.series import COUNT, SUM, Declaration, bucket_of
 from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
-from flaskprof.metrics.visit import MEASURE_CPU, MEASURE_LENGTH, MEASURE_MORE
+from flaskprof.metrics.visit import (
+    CPU_SHARE,
+    MEASURE_CPU,
+    MEASURE_EVERY_CPU,
+    MEASURE_LENGTH,
+    MEASURE_MORE,
+)
 from flaskprof.metrics.worker_file import WorkerFile
+from flaskprof.tracing import Trace, sees_spans
 
 __all__ = [
     "METHODS",
@@ -44,6 +52,7 @@ OTHER_VALUE = "_other_"
 _STATUSES = frozenset(str(status.value) for status in HTTPStatus)
 
 _NOTE_NS = 5 * 10**9
+_TRACE_NS = 10**9
 _TRY_AGAIN_NS = 30 * 10**9
 
 
@@ -84,15 +93,23 @@ class Metrics:
         measure: Collection[str] = (),
         label: Label | None = None,
     ) -> None:
-        self.measures_cpu = "cpu" in measure and not process.shares_threads()
+        is_cpu_known = not process.shares_threads()
+        measures_every_cpu = "every_cpu" in measure and is_cpu_known
+        self.measures_cpu = measures_every_cpu or ("cpu" in measure and is_cpu_known)
+        # How many requests each that is measured stands for.
+        self.cpu_share = 1 if measures_every_cpu else CPU_SHARE
         self.measures_queue = "queue" in measure
         self.measures_length = "length" in measure
         self.measures_own = "own" in measure
         self.measures_stream = "stream" in measure
+        self.measures_traces = "traces" in measure
+        self.sees_spans = False
+        self._next_trace_ns = 0
         self._measures_workers = "workers" in measure
         self.label = label
         self.measures = (
             MEASURE_CPU * self.measures_cpu
+            | MEASURE_EVERY_CPU * measures_every_cpu
             | MEASURE_LENGTH * self.measures_length
             | MEASURE_MORE * (self.measures_stream or label is not None)
         )
@@ -104,6 +121,10 @@ class Metrics:
         self._bounds_ns = self._file.layout.bounds_ns
         self.places: dict[tuple[str, str, str, str], int] = {}
         self._active: dict[str, int] = {}
+        self._counters: dict[tuple[str, ...], int] = {}
+        # Counters that are cells of other metrics, and the label sets of these.
+        self._apart: dict[tuple[str, ...], int] = {}
+        self._series: dict[str, set[tuple[str, ...]]] = {}
         self._overflow_of_exceptions = _counter_place(self._file, overflow_of_exceptions())
         self._info_place = Header.UNCOUNTED
         self._cpu_base_ns = 0
@@ -152,11 +173,15 @@ class Metrics:
         length: int | None = None,
         extra: str = "",
         stream: Stream | None = None,
+        trace: Trace | None = None,
+        cpu_share: int = 1,
     ) -> None:
         """Record one answered request; `profile_id` becomes the exemplar of its bucket.
 
+        So does a `trace` that is sampled, now and then, where no profile is there.
+
         `extra` is the value of the application's own label, empty where it has none. What
-        was not measured is None.
+        was not measured is None. `cpu_ns` stands for so many requests as `cpu_share` says.
         """
         try:
             place = self.places[method, route, status, extra]
@@ -164,20 +189,72 @@ class Metrics:
             place = self._request_place(method, route, status, extra)
         # In the order of their cells.
         self._observe(place, duration_ns, cpu_ns, queued_ns, length)
-        if profile_id is not None:
+        if cpu_ns is not None and cpu_share > 1:
+            more = cpu_share - 1
+            self._add(place + Cell.CPU_COUNT, more, place + Cell.CPU, more * cpu_ns)
+        if profile_id is not None or trace is not None:
             bucket = bisect_left(self._bounds_ns, duration_ns)
-            self._file.add_exemplar(place, bucket, duration_ns, profile_id)
+            self._add_exemplar(place, bucket, duration_ns, profile_id or "", trace)
         if stream is not None:
             stream.count(self._add, place, length)
+
+    def _add_exemplar(
+        self, place: int, bucket: int, duration_ns: int, profile_id: str, trace: Trace | None
+    ) -> None:
+        trace_id = trace.trace_id if trace else ""
+        if not profile_id:
+            # Requests that are traced may be all there are, and the ring is short.
+            now_ns = time.perf_counter_ns()
+            if trace is None or not trace.is_sampled or now_ns < self._next_trace_ns:
+                return
+            self._next_trace_ns = now_ns + _TRACE_NS
+        self._file.add_exemplar(place, bucket, duration_ns, profile_id, trace_id)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""
         labels = (table.EXCEPTIONS.name, known_method(method), route, name)
         file = self._file
         # An application can make classes without bound; other counters keep their room.
-        is_full = file.words[Header.COUNTERS] >= file.layout.slots
-        place = None if is_full else file.counter_place(labels)
+        others = file.words[Header.COUNTERS] - len(self._apart)
+        place = None if others >= file.layout.slots else file.counter_place(labels)
         self._add(self._overflow_of_exceptions if place is None else place, 1)
+
+    # What code is marked to be timed, and what the application counts itself
+
+    def observe_section(self, section: str, duration_ns: int) -> None:
+        """Record how long a section of the application's code took."""
+        cell = bucket_of(duration_ns, self._bounds_ns)
+        self.add_to_series(
+            table.SECTIONS.name, (section,), {cell: 1, SUM: duration_ns}, table.SECTIONS.most
+        )
+
+    def observe_template(self, template: str, duration_ns: int) -> None:
+        """Record how long a template took to render."""
+        cells = {COUNT: 1, SUM: duration_ns}
+        self.add_to_series(table.TEMPLATES.name, (template,), cells, table.TEMPLATES.most)
+
+    def declare(self, declaration: Declaration) -> None:
+        """Say what a metric of the application's own is, to whoever reads it."""
+        self._add_apart(declaration.to_labels(), 1)
+
+    def add_to_series(
+        self, name: str, values: tuple[str, ...], cells: Mapping[str, int], most: int
+    ) -> None:
+        """Add to cells of a label set, or of the overflow beyond `most` label sets."""
+        known = self._series.setdefault(name, set())
+        if values not in known:
+            if len(known) < most:
+                known.add(values)
+            else:
+                values = (OVERFLOW,) * len(values)
+        for cell, number in cells.items():
+            self._add_apart((name, *values, cell), number)
+
+    def _add_apart(self, labels: tuple[str, ...], number: int) -> None:
+        place = self._apart.get(labels)
+        if place is None:
+            place = self._apart[labels] = _counter_place(self._file, labels)
+        self._add(place, number)
 
     # What we do ourselves
 
@@ -221,6 +298,7 @@ class Metrics:
         """Note what this process uses, and look whether its file is still its own."""
         now_ns = time.perf_counter_ns()
         self.cells.due_ns = now_ns + _NOTE_NS
+        self.sees_spans = self.measures_traces and sees_spans()
         if self._file.is_taking:
             return
         if self._file.is_lost():
@@ -264,7 +342,11 @@ class Metrics:
         self._file.words[self._counter_place(metric, labels)] = number
 
     def _counter_place(self, metric: table.Metric, labels: tuple[str, ...]) -> int:
-        return _counter_place(self._file, (metric.name, *labels))
+        place = self._counters.get((metric.name, *labels))
+        if place is None:
+            place = _counter_place(self._file, (metric.name, *labels))
+            self._counters[metric.name, *labels] = place
+        return place
 
     def _request_place(self, method: str, route: str, status: str, extra: str) -> int:
         labels: tuple[str, ...] = (known_method(method), route, known_status(status))

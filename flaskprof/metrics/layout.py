@@ -17,12 +17,13 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 __all__ = [
     "FILE_NAME",
     "FIXED_CELLS",
+    "LABEL_WORDS",
     "MAGIC",
     "OVERFLOW",
     "VERSION",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 MAGIC = int.from_bytes(b"fprofwrk", "little")
-VERSION = 1
+VERSION = 2
 WORD = 8
 FILE_NAME = re.compile(r"([0-9a-f]{32})\.worker\Z")
 
@@ -47,8 +48,10 @@ OVERFLOW = "_overflow_"
 
 _PAGE_WORDS = 512
 _BOUNDS_AT = 16
-_LABEL_WORDS = 16  # for each slot, on the average
-_MORE_COUNTERS = 64
+LABEL_WORDS = 16  # for each slot, on the average
+# Beside the exceptions: 64 of our own, and the cells of sections, templates and what the
+# application declares (`flaskprof.metrics.series`).
+_MORE_COUNTERS = 64 + 1472
 _MAX_WORDS = 1 << 27  # a file of more than a gigabyte is none of ours
 
 
@@ -128,10 +131,15 @@ class Layout:
         """The word at which the exemplars begin."""
         return _round_up(_BOUNDS_AT + len(self.bounds_ns), _PAGE_WORDS)
 
+    @property
+    def ring_words(self) -> int:
+        """How many words all exemplars take."""
+        return self.RING_ENTRIES * self.RING_WORDS
+
     @cached_property
     def requests(self) -> Area:
         """The area of requests: twelve cells and the buckets for each slot."""
-        begin = self.ring + self.RING_ENTRIES * self.RING_WORDS
+        begin = self.ring + self.ring_words
         width = FIXED_CELLS + len(self.bounds_ns) + 1
         return _area(begin, Header.REQUESTS, self.slots, width)
 
@@ -140,7 +148,7 @@ class Layout:
         """The area of counters and gauges: one cell for each slot."""
         return _area(self.requests.end, Header.COUNTERS, self.slots + _MORE_COUNTERS, 1)
 
-    @property
+    @cached_property
     def words(self) -> int:
         """The size of the file, in words."""
         return self.counters.end
@@ -169,18 +177,22 @@ class Layout:
             words[place] = bound
         words[Header.MAGIC] = MAGIC
 
-    @classmethod
-    def read(cls, words: memoryview) -> Layout:
+    @staticmethod
+    def read(words: memoryview) -> Layout:
         """Return the layout that a header speaks of; raises ValueError if it cannot be."""
         bounds, slots = words[Header.BOUNDS], words[Header.SLOTS]
         if not (0 < bounds < _PAGE_WORDS * 8 and 0 < slots < _MAX_WORDS // FIXED_CELLS):
             raise ValueError("a header that makes no sense")
-        layout = cls(tuple(words[_BOUNDS_AT : _BOUNDS_AT + bounds]), slots)
+        layout = _known_layout(tuple(words[_BOUNDS_AT : _BOUNDS_AT + bounds]), slots)
         if layout.words > min(len(words), _MAX_WORDS):
             raise ValueError("a file that is too short for its header")
         if words[Header.BUCKETS] != layout.buckets_hash:
             raise ValueError("a header whose buckets are damaged")
         return layout
+
+
+# That of most files is that of the file before.
+_known_layout = lru_cache(maxsize=16)(Layout)
 
 
 def bounds_in_ns(bounds: Iterable[float]) -> tuple[int, ...]:
@@ -207,7 +219,7 @@ def labels_of(text: bytes) -> tuple[str, ...]:
 
 def _area(begin: int, taken_at: int, slots: int, width: int) -> Area:
     labels = begin + slots
-    cells = labels + slots * _LABEL_WORDS
+    cells = labels + slots * LABEL_WORDS
     return Area(taken_at, slots, width, begin, labels, cells, cells + slots * width)
 
 

@@ -17,8 +17,17 @@ from io import FileIO
 from pathlib import Path
 
 from flaskprof.metrics.archive import Archive
-from flaskprof.metrics.layout import FILE_NAME, MAGIC, VERSION, WORD, Area, Header, Layout
-from flaskprof.metrics.totals import Exemplar, Slots, Snapshot, Totals
+from flaskprof.metrics.layout import (
+    FILE_NAME,
+    LABEL_WORDS,
+    MAGIC,
+    VERSION,
+    WORD,
+    Area,
+    Header,
+    Layout,
+)
+from flaskprof.metrics.tally import Slots, Snapshot, Tally
 from flaskprof.metrics.worker_file import WorkerFile, own_file
 
 if sys.platform != "win32":
@@ -42,9 +51,9 @@ class Group:
     generation.
     """
 
-    living: Totals
-    dead: Totals
-    exposed: Totals
+    living: Tally
+    dead: Tally
+    exposed: Tally
     files: int = 0
     newest_ns: int = 0
     dead_ids: list[str] = field(default_factory=list)
@@ -109,21 +118,23 @@ def worker_files(directory: Path) -> list[tuple[str, Path]]:
     return [(match[1], directory / match[0]) for match in matches if match]
 
 
-def parse(words: memoryview, ring_again: memoryview | None = None) -> Snapshot:
+def parse(words: memoryview, ring_again: bytes | None = None) -> Snapshot:
     """Return what a file holds, given all its words; raises ValueError if it is damaged.
 
-    `ring_again` are the words of the exemplars, read once more after all others: those
-    that changed meanwhile are left out.
+    `ring_again` are the bytes of the exemplars, read once more after all others.
     """
     layout = _layout(words)
-    requests = _slots(words, layout.requests)
+    ring = b""
+    if words[Header.EXEMPLARS]:
+        ring = words[layout.ring : layout.ring + layout.ring_words].tobytes()
     return Snapshot(
         bounds_ns=layout.bounds_ns,
         created_ns=words[Header.CREATED],
         most_series=layout.slots - 1,
-        requests=requests,
+        requests=_slots(words, layout.requests),
         counters=_slots(words, layout.counters),
-        exemplars=list(_exemplars(words, ring_again, layout, requests.texts)),
+        ring=ring,
+        ring_again=ring if ring_again is None else ring_again,
     )
 
 
@@ -141,31 +152,19 @@ def _slots(words: memoryview, area: Area) -> Slots:
     taken = words[area.taken_at]
     if not 0 <= taken <= area.slots:
         raise ValueError("more slots taken than there are")
-    texts = words[area.labels : area.cells].tobytes().split(b"\n", taken)[:taken]
+    # There is room for so many on the average; where one is longer, all are looked at.
+    texts = _lines(words[area.labels : area.labels + taken * LABEL_WORDS], taken)
     if len(texts) != taken:
-        raise ValueError("slots without labels")
+        texts = _lines(words[area.labels : area.cells], taken)
+        if len(texts) != taken:
+            raise ValueError("slots without labels")
     created = words[area.created : area.created + taken].tolist()
-    cells = words[area.cells : area.cells + taken * area.width].tolist()
-    return Slots(texts, created, cells, area.width)
+    return Slots(texts, created, words[area.cells : area.cells + taken * area.width].tobytes())
 
 
-def _exemplars(
-    words: memoryview, ring_again: memoryview | None, layout: Layout, texts: Sequence[bytes]
-) -> Iterator[tuple[bytes, int, Exemplar]]:
-    if words[Header.EXEMPLARS] == 0:
-        return
-    size = layout.RING_ENTRIES * layout.RING_WORDS
-    ring = words[layout.ring : layout.ring + size].tobytes()
-    again = ring if ring_again is None else ring_again.tobytes()
-    step = layout.RING_WORDS * WORD
-    for at in range(0, size * WORD, step):
-        entry = ring[at : at + step]
-        number, where, value_ns, unix_ns, profile_id, trace_id = layout.RING_ENTRY.unpack(entry)
-        slot, bucket = where >> 16, where & 0xFFFF
-        is_whole = number > 0 and entry == again[at : at + step]
-        if is_whole and 0 <= slot < len(texts) and bucket <= len(layout.bounds_ns):
-            trace = trace_id.hex() if any(trace_id) else ""
-            yield texts[slot], bucket, Exemplar(value_ns, unix_ns, profile_id.hex(), trace)
+def _lines(words: memoryview, most: int) -> list[bytes]:
+    """Return the lines of a text, as far as they are ended."""
+    return words.tobytes().split(b"\n", most)[:-1]
 
 
 class _Buffer:
@@ -232,21 +231,20 @@ def _read(file: FileIO, buffer: _Buffer) -> Snapshot:
     layout = _layout(words)
     if words[Header.EXEMPLARS] == 0:
         return parse(words)
-    size = layout.RING_ENTRIES * layout.RING_WORDS * WORD
-    ring_again = os.pread(file.fileno(), size, layout.ring * WORD)
-    return parse(words, memoryview(ring_again).cast("q"))
+    size, at = layout.ring_words * WORD, layout.ring * WORD
+    return parse(words, os.pread(file.fileno(), size, at))
 
 
 def _add(found: Survey, archive: Archive, snapshot: Snapshot, *, is_alive: bool) -> Group:
     bounds = snapshot.bounds_ns
     group = found.groups.get(bounds)
     if group is None:
-        group = found.groups[bounds] = Group(Totals(bounds), Totals(bounds), Totals(bounds))
-    (group.living if is_alive else group.dead).add_snapshot(snapshot, is_alive=is_alive)
+        group = found.groups[bounds] = Group(Tally(bounds), Tally(bounds), Tally(bounds))
+    (group.living if is_alive else group.dead).add(snapshot, is_alive=is_alive)
     if archive.is_damaged or (
         bounds != archive.totals.bounds_ns and snapshot.created_ns < archive.started_ns
     ):
-        group.exposed.add_snapshot(snapshot, is_alive=is_alive)
+        group.exposed.add(snapshot, is_alive=is_alive)
     group.files += 1
     group.newest_ns = max(group.newest_ns, snapshot.created_ns)
     found.alive += is_alive

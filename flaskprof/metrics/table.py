@@ -34,9 +34,11 @@ __all__ = [
     "QUEUED",
     "REFUSED",
     "RESIDENT",
+    "SECTIONS",
     "SENT",
     "SKIPPED",
     "STARTED_WORKERS",
+    "TEMPLATES",
     "Kind",
     "Metric",
 ]
@@ -64,6 +66,8 @@ class Metric:
     `measure` is the choice of the setting ``measure`` without which it has no samples.
     `is_extended` says that the label of the setting ``label`` is added to `labels`.
     `scale` is what a stored whole number is divided by: durations are stored in nanoseconds.
+    `most` is how many label sets there are at most where its label sets are bounded apart
+    from those of all others; its cells are counters then (`flaskprof.metrics.series`).
     """
 
     name: str
@@ -73,6 +77,7 @@ class Metric:
     meaning: str = ""
     measure: str = ""
     is_extended: bool = False
+    most: int = 0
 
     @property
     def unit(self) -> str:
@@ -174,6 +179,26 @@ EXCEPTIONS = Metric(
     (_METHOD, _ROUTE, "error_type"),
     "Unhandled exceptions of the application, by class.",
 )
+SECTIONS = Metric(
+    "flaskprof_section_duration_seconds",
+    Kind.histogram,
+    ("section",),
+    "Seconds that sections of code took, as the application names them.",
+    "They are what `flaskprof.profile` and `flaskprof.profile_endpoint` mark. A section within "
+    "one of the same name is part of that; one within another counts in both. The buckets are "
+    "those of the request durations.",
+    most=50,
+)
+TEMPLATES = Metric(
+    "flaskprof_template_seconds",
+    Kind.summary,
+    ("template",),
+    "Seconds that Flask took to render templates, by template.",
+    "What a template includes or inherits from is part of it; one that is rendered while "
+    "another is counts by itself and not in the other.",
+    measure="templates",
+    most=100,
+)
 CAPTURES = Metric(
     "flaskprof_captures",
     Kind.counter,
@@ -191,7 +216,9 @@ FAILURES = Metric(
     Kind.counter,
     ("place",),
     "Failures inside flaskprof that the application did not notice, by place.",
-    "The places spool and metrics are failures to write: of a capture, of a worker file.",
+    "The places spool and metrics are failures to write: of a capture, of a worker file. The "
+    "places upkeep and sidecar are chores in the data directory that failed: those of workers, "
+    "and those of the sidecar since it started.",
 )
 OWN_SECONDS = Metric(
     "flaskprof_own_seconds",
@@ -199,7 +226,7 @@ OWN_SECONDS = Metric(
     ("part",),
     "Time spent inside flaskprof itself.",
     "The part requests is on the path of requests, of which one in 64 is timed and counted 64 "
-    "times; captures is the conversion and writing of captures, in the background.",
+    "times; captures is the processor time of their conversion and writing, in the background.",
     measure="own",
 )
 INFO = Metric(
@@ -292,6 +319,8 @@ METRICS: tuple[Metric, ...] = (
     SENT,
     DISCONNECTS,
     EXCEPTIONS,
+    SECTIONS,
+    TEMPLATES,
     CAPTURES,
     SKIPPED,
     FAILURES,

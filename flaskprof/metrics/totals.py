@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import add, neg
 
 from flaskprof.metrics.layout import OVERFLOW, label_text, labels_of
 from flaskprof.metrics.table import EXCEPTIONS, METRICS, Kind
 
-__all__ = ["Exemplar", "Row", "Slots", "Snapshot", "Totals", "overflow_of_exceptions"]
+__all__ = ["Exemplar", "Row", "Totals", "exemplar_rank", "is_passing", "overflow_of_exceptions"]
 
 # What is true of a process only while it lives, and must not be added to the totals of
 # those that ended.
@@ -17,7 +17,17 @@ _PASSING = tuple(
     f'["{metric.name}"'.encode() for metric in METRICS if metric.kind in {Kind.gauge, Kind.info}
 )
 
+# How many label sets there are of a metric whose cells are counters.
+_MOST = {metric.name: metric.most for metric in METRICS if metric.most}
+
+_PROFILE_LASTS_NS = 600 * 10**9
+
 _OVERFLOW_ROW = label_text([OVERFLOW] * 3)
+
+
+def is_passing(text: bytes) -> bool:
+    """Whether the counter of a label text is none of what outlives a process."""
+    return text.startswith(_PASSING)
 
 
 def overflow_of_exceptions() -> tuple[str, ...]:
@@ -28,14 +38,24 @@ def overflow_of_exceptions() -> tuple[str, ...]:
 _OVERFLOW_EXCEPTIONS = label_text(overflow_of_exceptions())
 
 
+def exemplar_rank(unix_ns: int, *, has_profile: bool) -> int:
+    """Return the rank of an exemplar; a profile makes it ten minutes newer than it is."""
+    return unix_ns + _PROFILE_LASTS_NS if has_profile else unix_ns
+
+
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A request that was in a bucket; both IDs are hexadecimal, `trace_id` may be empty."""
+    """A request that was in a bucket; both IDs are hexadecimal, one of them may be empty."""
 
     value_ns: int
     unix_ns: int
     profile_id: str
     trace_id: str = ""
+
+    @property
+    def rank(self) -> int:
+        """Of two in a bucket the one of a higher rank stays: mostly the newer one."""
+        return exemplar_rank(self.unix_ns, has_profile=bool(self.profile_id))
 
 
 @dataclass(slots=True)
@@ -45,35 +65,6 @@ class Row:
     labels: tuple[str, ...]
     created_ns: int
     cells: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """The taken slots of an area: label texts, times, and `width` cells for each."""
-
-    texts: list[bytes]
-    created_ns: list[int]
-    cells: list[int]
-    width: int
-
-    def __iter__(self) -> Iterator[tuple[bytes, int, list[int]]]:
-        """Yield text, time and cells of each slot."""
-        width, cells = self.width, self.cells
-        places = range(0, len(cells), width)
-        for text, created_ns, at in zip(self.texts, self.created_ns, places, strict=True):
-            yield text, created_ns, cells[at : at + width]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one worker file holds. Exemplars stand with label text and bucket."""
-
-    bounds_ns: tuple[int, ...]
-    created_ns: int
-    most_series: int
-    requests: Slots
-    counters: Slots
-    exemplars: list[tuple[bytes, int, Exemplar]]
 
 
 @dataclass(slots=True)
@@ -86,20 +77,13 @@ class Totals:
     counters: dict[bytes, Row] = field(default_factory=dict)
     exemplars: dict[tuple[bytes, int], Exemplar] = field(default_factory=dict)
 
-    def add_snapshot(self, snapshot: Snapshot, *, is_alive: bool) -> None:
-        """Add what a file holds; of a dead process only what outlives it.
+    def add_requests(self, rows: Iterable[tuple[bytes, Row]]) -> None:
+        """Add cells of label sets of requests."""
+        _add_rows(self.requests, rows)
 
-        Raises ValueError, and has added nothing, where a label text is damaged.
-        """
-        requests = _rows(snapshot.requests, self.requests)
-        counters = _rows(snapshot.counters, self.counters)
-        if not is_alive:
-            counters = [row for row in counters if not row[0].startswith(_PASSING)]
-        self.most_series = max(self.most_series, snapshot.most_series)
-        _add_rows(self.requests, requests)
-        _add_rows(self.counters, counters)
-        for text, bucket, exemplar in snapshot.exemplars:
-            self._add_exemplar((text, bucket), exemplar)
+    def add_counters(self, rows: Iterable[tuple[bytes, Row]]) -> None:
+        """Add values of counters and gauges."""
+        _add_rows(self.counters, rows)
 
     def add_totals(self, other: Totals) -> None:
         """Add other sums over the same buckets."""
@@ -125,13 +109,31 @@ class Totals:
         }
         return (
             _youngest(self.requests, _OVERFLOW_ROW, self.most_series),
-            _youngest(exceptions, _OVERFLOW_EXCEPTIONS, self.most_series),
+            [
+                *_youngest(exceptions, _OVERFLOW_EXCEPTIONS, self.most_series),
+                *(text for name in _MOST for text in self._beyond_most(name)),
+            ],
         )
+
+    def _beyond_most(self, name: str) -> list[bytes]:
+        """Return the cells of the youngest label sets of a metric that has too many."""
+        sets: dict[tuple[str, ...], list[bytes]] = {}
+        for text, row in self.counters.items():
+            if row.labels[0] == name and set(row.labels[1:-1]) != {OVERFLOW}:
+                sets.setdefault(row.labels[1:-1], []).append(text)
+        if len(sets) <= _MOST[name]:
+            return []
+        first_seen = {
+            labels: min(self.counters[text].created_ns for text in texts)
+            for labels, texts in sets.items()
+        }
+        oldest_first = sorted(sets, key=lambda labels: (first_seen[labels], labels))
+        return [text for labels in oldest_first[_MOST[name] :] for text in sets[labels]]
 
     def move_to_overflow(self, requests: list[bytes], counters: list[bytes]) -> None:
         """Count label sets, where they are known here, under that of the overflow."""
-        _move(self.requests, requests, _OVERFLOW_ROW)
-        _move(self.counters, counters, _OVERFLOW_EXCEPTIONS)
+        _move(self.requests, dict.fromkeys(requests, _OVERFLOW_ROW))
+        _move(self.counters, {text: _overflow_of(text) for text in counters})
         moved = set(requests)
         for text, bucket in [key for key in self.exemplars if key[0] in moved]:
             exemplar = self.exemplars.pop((text, bucket))
@@ -144,22 +146,15 @@ class Totals:
 
     def _add_exemplar(self, key: tuple[bytes, int], exemplar: Exemplar) -> None:
         known = self.exemplars.get(key)
-        if known is None or known.unix_ns < exemplar.unix_ns:
+        if known is None or known.rank < exemplar.rank:
             self.exemplars[key] = exemplar
-
-
-def _rows(slots: Slots, known: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:
-    return [
-        (text, Row(known[text].labels if text in known else labels_of(text), created_ns, cells))
-        for text, created_ns, cells in slots
-    ]
 
 
 def _negative(rows: Mapping[bytes, Row]) -> list[tuple[bytes, Row]]:
     return [
         (text, Row(row.labels, row.created_ns, list(map(neg, row.cells))))
         for text, row in rows.items()
-        if not text.startswith(_PASSING)
+        if not is_passing(text)
     ]
 
 
@@ -181,8 +176,16 @@ def _youngest(rows: Mapping[bytes, Row], overflow: bytes, most: int) -> list[byt
     return texts[most:]
 
 
-def _move(rows: dict[bytes, Row], texts: Iterable[bytes], overflow: bytes) -> None:
-    for text in texts:
+def _overflow_of(text: bytes) -> bytes:
+    """Return the counter of the overflow that goes with one of a bounded metric."""
+    name, *_, cell = labels_of(text)
+    if name == EXCEPTIONS.name:
+        return _OVERFLOW_EXCEPTIONS
+    return label_text([name, *[OVERFLOW] * (len(labels_of(text)) - 2), cell])
+
+
+def _move(rows: dict[bytes, Row], to: Mapping[bytes, bytes]) -> None:
+    for text, overflow in to.items():
         row = rows.pop(text, None)
         if row is not None:
             moved = Row(labels_of(overflow), row.created_ns, row.cells)

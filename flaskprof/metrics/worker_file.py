@@ -38,7 +38,7 @@ __all__ = ["WorkerFile", "own_file"]
 _PRIVATE = 0o700
 _READABLE_BY_GROUP = 0o640
 _EXEMPLAR = struct.Struct("=qqq16s16s")
-_NO_TRACE = bytes(16)
+_NO_ID = bytes(16)
 
 # The placed files of this process, by ID.
 _own: dict[str, WorkerFile] = {}
@@ -149,16 +149,16 @@ class WorkerFile:
     ) -> None:
         """Note a request that was in a bucket; the oldest of 256 gives way.
 
-        `place` is that of its label set. Both IDs are 32 hexadecimal digits; `trace_id`
-        may be empty.
+        `place` is that of its label set. Both IDs are 32 hexadecimal digits; one
+        of them may be empty.
         """
         area = self.layout.requests
         data = _EXEMPLAR.pack(
             (place - area.cells) // area.width << 16 | bucket,
             value_ns,
             time.time_ns(),
-            bytes.fromhex(profile_id),
-            bytes.fromhex(trace_id) if trace_id else _NO_TRACE,
+            bytes.fromhex(profile_id) if profile_id else _NO_ID,
+            bytes.fromhex(trace_id) if trace_id else _NO_ID,
         )
         with self._lock:
             words = self.words

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import fsum
+from typing import NamedTuple
 
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import short_path
 
-__all__ = ["Change", "Comparison", "compare", "matched"]
+__all__ = ["Change", "Comparison", "Mean", "compare", "matched"]
 
-_NOTHING = Sums(0, 0, 0.0, 0.0)
+
+_PICO = 12
+
+
+class Mean(NamedTuple):
+    """The sums of a function, divided by the number of captures that they are sums of."""
+
+    calls: float
+    primitive_calls: float
+    self_seconds: float
+    cumulative_seconds: float
+
+
+_NOTHING = Mean(0, 0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +37,8 @@ class Change:
 
     before: Function | None
     after: Function | None
-    sums_before: Sums
-    sums_after: Sums
+    sums_before: Mean
+    sums_after: Mean
 
     @property
     def function(self) -> Function:
@@ -34,7 +48,7 @@ class Change:
         return function
 
     @property
-    def calls(self) -> int:
+    def calls(self) -> float:
         """Difference in calls."""
         return self.sums_after.calls - self.sums_before.calls
 
@@ -79,15 +93,23 @@ class Comparison:
         return (along or self.changes or (None,))[0]
 
 
-def compare(before: CallGraph, after: CallGraph) -> Comparison:
-    """Return what changed from one profile to the other; functions are `matched`."""
+def compare(
+    before: CallGraph, after: CallGraph, *, captures: tuple[int, int] = (1, 1)
+) -> Comparison:
+    """Return what changed from one profile to the other; functions are `matched`.
+
+    Where a side is several captures added up, `captures` says how many they are: all that
+    is compared is then the mean of one.
+    """
+    first, second = captures
+    mean = _same if captures == (1, 1) else _mean
     pairs = matched(before.functions, after.functions)
     changes = [
         Change(
             old,
             new,
-            _NOTHING if old is None else before.functions[old].total,
-            _NOTHING if new is None else after.functions[new].total,
+            _NOTHING if old is None else mean(before.functions[old].total, first),
+            _NOTHING if new is None else mean(after.functions[new].total, second),
         )
         for old, new in pairs
     ]
@@ -97,11 +119,15 @@ def compare(before: CallGraph, after: CallGraph) -> Comparison:
         if change.sums_before != change.sums_after or None in {change.before, change.after}
     ]
     changed.sort(key=lambda change: (-abs(change.self_seconds), change.function))
+    seconds_before, seconds_after = (
+        total if captures == (1, 1) else round(total / number, _PICO)
+        for total, number in zip((_total(before), _total(after)), captures, strict=True)
+    )
     return Comparison(
         tuple(changed),
         len(changes) - len(changed),
-        _total(before),
-        _total(after),
+        seconds_before,
+        seconds_after,
         before.is_sampled == after.is_sampled,
     )
 
@@ -145,6 +171,21 @@ _KEYS: tuple[Callable[[Function], Hashable], ...] = (
     lambda function: function,
     lambda function: (short_path(function.file), function.name),
 )
+
+
+def _same(sums: Sums, _captures: int) -> Mean:
+    return Mean(*sums)
+
+
+def _mean(sums: Sums, captures: int) -> Mean:
+    # To the picosecond, so that the mean of the same is the same, whatever a sum of floats
+    # makes of it.
+    return Mean(
+        sums.calls / captures,
+        sums.primitive_calls / captures,
+        round(sums.self_seconds / captures, _PICO),
+        round(sums.cumulative_seconds / captures, _PICO),
+    )
 
 
 def _total(graph: CallGraph) -> float:

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from flaskprof.profiles.builder import TreeBuilder
 from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats
@@ -133,8 +134,7 @@ def estimate(
     return _Estimate(_Sums(graph), least_share, max_nodes, max_depth).tree()
 
 
-@dataclass(frozen=True, slots=True)
-class _Edge:
+class _Edge(NamedTuple):
     """All calls of a function by one caller, their nanoseconds with and without callees."""
 
     function: int
@@ -161,60 +161,72 @@ class _Sums:
         self.self_ns = [_ns(total.self_seconds) for total in totals]
         self.total_ns = [_ns(total.cumulative_seconds) for total in totals]
         self.callees: list[list[_Edge]] = [[] for _ in range(count)]
-        callers: list[list[tuple[int, _Edge]]] = [[] for _ in range(count)]
+        callees = self.callees
+        # Of each function its callers and, in the same order, their edges.
+        callers: list[tuple[list[int], list[_Edge]]] = []
         self.timeless = timeless = set[int]()
         called = [0] * count
-        any_times = any(map(_has_times, graph.functions.values()))
+        has_times = list(map(_has_times, graph.functions.values()))
+        any_times = any(has_times)
         for function, stats in enumerate(graph.functions.values()):
             edges = stats.callers
-            calls = called[function] = sum(edge.calls for edge in edges.values())
+            calls = 0
+            for sums in edges.values():
+                calls += sums.calls
+            called[function] = calls
             # Some profilers count the calls of an edge only: they share the time by these.
             if (
-                calls > 0
+                not has_times[function]
+                and calls > 0
                 and self.total_ns[function] > 0
-                and not _has_times(stats)
                 and (calls >= stats.total.calls or not any_times)
             ):
                 timeless.add(function)
-            for caller, sums in edges.items():
-                if function in timeless:
-                    whole = max(calls, stats.total.calls)
-                    edge = _Edge(
+                whole = max(calls, stats.total.calls)
+                total_ns, self_ns = self.total_ns[function], self.self_ns[function]
+                found = [
+                    _Edge(
                         function,
                         sums.calls,
-                        self.total_ns[function] * sums.calls // whole,
-                        self.self_ns[function] * sums.calls // whole,
+                        total_ns * sums.calls // whole,
+                        self_ns * sums.calls // whole,
                     )
-                else:
-                    edge = _Edge(
+                    for sums in edges.values()
+                ]
+            else:
+                found = [
+                    _Edge(
                         function,
-                        sums.calls,
-                        _ns(sums.cumulative_seconds),
-                        _ns(sums.self_seconds),
+                        calls,
+                        round(total_seconds * _NS_PER_SECOND) if total_seconds > 0 else 0,
+                        round(self_seconds * _NS_PER_SECOND) if self_seconds > 0 else 0,
                     )
-                self.callees[index[caller]].append(edge)
-                callers[function].append((index[caller], edge))
-        self.below_ns = [sum(edge.total_ns for edge in edges) for edges in self.callees]
+                    for calls, _, self_seconds, total_seconds in edges.values()
+                ]
+            numbers = [index[caller] for caller in edges]
+            callers.append((numbers, found))
+            for number, edge in zip(numbers, found, strict=True):
+                callees[number].append(edge)
+        self.below_ns = [sum([edge.total_ns for edge in edges]) for edges in callees]
         self.missing_ns = [
             max(0, self.total_ns[function] - self.self_ns[function] - self.below_ns[function])
             for function in range(count)
         ]
         self.group = _groups([[edge.function for edge in edges] for edges in self.callees])
         self.is_recursive = [
-            total.calls != total.primitive_calls
-            or any(caller == function for caller, _ in callers[function])
+            total.calls != total.primitive_calls or function in callers[function][0]
             for function, total in enumerate(totals)
         ]
         self.is_bounded = [
             not (graph.is_sampled or function in timeless or self.is_recursive[function])
-            and self._agrees([edge for _, edge in callers[function]], function)
+            and self._agrees(callers[function][1], function)
             for function in range(count)
         ]
         self.roots = []
         for function, total in enumerate(totals):
             if total.calls > called[function]:
                 calls = total.calls - called[function]
-                self.roots.append(self._root(function, calls, callers[function]))
+                self.roots.append(self._root(function, calls, *callers[function]))
         if not self.roots and totals:
             most = max(range(count), key=self.total_ns.__getitem__)
             self.roots.append(
@@ -224,21 +236,26 @@ class _Sums:
     def _agrees(self, by: Sequence[_Edge], function: int) -> bool:
         """Whether the edges of a function fit into its sums, but for what was rounded."""
         slack = len(by) + len(self.callees[function]) + 1
+        has_timeless = self.timeless and any(
+            edge.function in self.timeless for edge in self.callees[function]
+        )
         return (
-            not any(edge.function in self.timeless for edge in self.callees[function])
-            and sum(edge.total_ns for edge in by) <= self.total_ns[function] + slack
-            and sum(edge.self_ns for edge in by) <= self.self_ns[function] + slack
+            not has_timeless
+            and sum([edge.total_ns for edge in by]) <= self.total_ns[function] + slack
+            and sum([edge.self_ns for edge in by]) <= self.self_ns[function] + slack
             and self.self_ns[function] + self.below_ns[function]
             <= self.total_ns[function] + slack
         )
 
-    def _root(self, function: int, calls: int, callers: Iterable[tuple[int, _Edge]]) -> _Edge:
+    def _root(
+        self, function: int, calls: int, callers: Iterable[int], edges: Iterable[_Edge]
+    ) -> _Edge:
         """Return what of a function is no caller's.
 
         Calls that are part of a recursion lie within the time of the call that began it.
         """
         total_ns, self_ns = self.total_ns[function], self.self_ns[function]
-        for caller, edge in callers:
+        for caller, edge in zip(callers, edges, strict=True):
             if not (self.is_recursive[function] and self.group[caller] == self.group[function]):
                 total_ns -= edge.total_ns
                 self_ns -= edge.self_ns
@@ -383,11 +400,14 @@ class _Estimate:
 
 
 def _has_times(stats: FunctionStats) -> bool:
-    return any(edge.cumulative_seconds > 0 for edge in stats.callers.values())
+    for edge in stats.callers.values():  # noqa: SIM110  a generator costs more than the loop
+        if edge.cumulative_seconds > 0:
+            return True
+    return False
 
 
 def _ns(seconds: float) -> int:
-    return max(0, round(seconds * _NS_PER_SECOND))
+    return round(seconds * _NS_PER_SECOND) if seconds > 0 else 0
 
 
 def _groups(callees: Sequence[Sequence[int]]) -> list[int]:  # noqa: C901  as it is published

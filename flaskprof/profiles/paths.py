@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from flaskprof.profiles.model import Function
 
@@ -41,6 +42,9 @@ class Kind(Enum):
     STANDARD_LIBRARY = "standard library"
     BUILTIN = "builtin"
 
+    # Sums by kind are made of every function of a profile; members are what they are.
+    __hash__ = object.__hash__
+
 
 def kind_of(function: Function) -> Kind:
     """Tell whose code a function is by its path.
@@ -49,7 +53,11 @@ def kind_of(function: Function) -> Kind:
     What is neither installed nor of Python itself is the application's, code that was
     compiled from a string or a template included.
     """
-    file = function.file
+    return _kind_of_file(function.file)
+
+
+@lru_cache(maxsize=4096)
+def _kind_of_file(file: str) -> Kind:
     if file in _NOT_IN_FILES:
         return Kind.BUILTIN
     if installed := _PACKAGES.match(file):

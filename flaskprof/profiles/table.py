@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 from flaskprof.errors import ConfigError
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label
 
-__all__ = ["Edge", "Row", "all_callees", "callees", "callers", "row_of", "rows"]
+__all__ = [
+    "Edge",
+    "Row",
+    "all_callees",
+    "callees",
+    "callers",
+    "ordered",
+    "row_of",
+    "rows",
+    "rows_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +53,18 @@ class Edge:
     sums: Sums
 
 
+_Item = tuple[Function, Sums]
+
 # Of each sort key its value and whether the greatest comes first.
-_ORDERS: dict[str, tuple[Callable[[Row], Any], bool]] = {
-    "calls": (lambda row: row.calls, True),
-    "cumulative": (lambda row: row.cumulative_seconds, True),
-    "file": (lambda row: row.function.file, False),
-    "line": (lambda row: row.function.line, False),
-    "name": (lambda row: row.function.name, False),
-    "per_call": (lambda row: row.self_per_call, True),
-    "primitive": (lambda row: row.primitive_calls, True),
-    "self": (lambda row: row.self_seconds, True),
+_ORDERS: dict[str, tuple[Callable[[_Item], Any], bool]] = {
+    "calls": (lambda item: item[1].calls, True),
+    "cumulative": (lambda item: item[1].cumulative_seconds, True),
+    "file": (lambda item: item[0].file, False),
+    "line": (lambda item: item[0].line, False),
+    "name": (lambda item: item[0].name, False),
+    "per_call": (lambda item: _ratio(item[1].self_seconds, item[1].calls), True),
+    "primitive": (lambda item: item[1].primitive_calls, True),
+    "self": (lambda item: item[1].self_seconds, True),
 }
 
 
@@ -73,20 +86,39 @@ def rows(
     of them, a regular expression those whose label it is found in. Raises `ConfigError` for
     an expression that is none.
     """
+    found = ordered(graph, sort_by, restrictions, search, descending=descending)
+    return rows_of(graph, found)
+
+
+def ordered(
+    graph: CallGraph,
+    sort_by: Sequence[str] = ("self",),
+    restrictions: Sequence[int | float | str] = (),
+    search: str = "",
+    *,
+    descending: bool | None = None,
+) -> list[Function]:
+    """Return the functions of `rows` only: who shows a few of many makes `rows_of` these."""
     text = search.casefold()
-    total = graph.total_seconds
     found = [
-        _row(function, stats.total, total)
+        (function, stats.total)
         for function, stats in graph.functions.items()
-        if text in label(function).casefold()
+        if not text or text in label(function).casefold()
     ]
-    found.sort(key=lambda row: row.function)
+    found.sort(key=itemgetter(0))
     for key in reversed(sort_by):
         value, is_descending = _ORDERS[key]
         found.sort(key=value, reverse=is_descending if descending is None else descending)
+    functions = [function for function, _ in found]
     for restriction in restrictions:
-        found = _restricted(found, restriction)
-    return found
+        functions = _restricted(functions, restriction)
+    return functions
+
+
+def rows_of(graph: CallGraph, functions: Iterable[Function]) -> list[Row]:
+    """Return the rows of these functions of `graph`, in their order."""
+    whole = graph.total_seconds
+    return [_row(function, graph.functions[function].total, whole) for function in functions]
 
 
 def row_of(graph: CallGraph, function: Function) -> Row:
@@ -143,13 +175,13 @@ def _ratio(part: float, whole: float) -> float:
     return ratio if isfinite(ratio) else 0.0
 
 
-def _restricted(found: list[Row], restriction: float | str) -> list[Row]:
+def _restricted(found: list[Function], restriction: float | str) -> list[Function]:
     if isinstance(restriction, str):
         try:
             search = re.compile(restriction).search
         except re.error as error:
             raise ConfigError(f"{restriction!r} is no regular expression: {error}") from None
-        return [row for row in found if search(label(row.function))]
+        return [function for function in found if search(label(function))]
     if isinstance(restriction, int):
         return found[:restriction]
     return found[: int(len(found) * restriction + 0.5)] if restriction < 1.0 else found

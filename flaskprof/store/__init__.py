@@ -77,10 +77,20 @@ class Store(Protocol):
 
     def previous(self, record: CaptureRecord) -> CaptureRecord | None:
         """Return the last capture of the same route and method that began before `record`."""
+
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:
+        """Return ID and seconds of some captures by method and route.
+
+        They are the newest and the slowest, at most `each` of a method and route.
+        """
         ...
 
     def record(self, capture_id: str) -> CaptureRecord:
         """Return the metadata of one capture."""
+        ...
+
+    def is_announced(self, capture_id: str) -> bool:
+        """Whether a capture that is not there is being written, as far as is known."""
         ...
 
     def read(self, capture_id: str, suffix: str) -> bytes:

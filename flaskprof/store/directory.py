@@ -34,6 +34,8 @@ _PRIVATE = 0o700
 
 _LONG_OVER = timedelta(days=2)
 
+_WRITING_SECONDS = 60.0
+
 _ADVICE = {
     errno.EACCES: "give this user access to it, or set FLASKPROF_DIR to another directory",
     errno.EPERM: "give this user access to it, or set FLASKPROF_DIR to another directory",
@@ -95,6 +97,28 @@ class DirectoryStore:
                 layout.remove(path)
             raise
         self._usage.add(sum(len(data) for data in paths.values()) + len(metadata))
+
+    def announce(self, capture_id: str) -> None:
+        """Note that a capture is about to be written; nothing is noted where that fails."""
+        path = layout.announcement_path(self._captures, capture_id)
+        with suppress(OSError):  # what cannot be noted here cannot be saved either
+            self._make_directories(path.parent)
+            path.touch(0o600)
+
+    def withdraw(self, capture_id: str) -> None:
+        """Forget what `announce` noted, if it noted anything."""
+        layout.remove(layout.announcement_path(self._captures, capture_id))
+
+    def is_announced(self, capture_id: str) -> bool:
+        """Whether a capture is being written, as far as is known.
+
+        What was announced more than a minute ago was so by a process that died.
+        """
+        try:
+            status = layout.announcement_path(self._captures, capture_id).stat()
+        except (OSError, ValueError):
+            return False
+        return abs(time.time() - status.st_mtime) < _WRITING_SECONDS
 
     def bytes_used(self) -> int:
         """Return how large the captures are together, in bytes.
@@ -173,6 +197,11 @@ class DirectoryStore:
         """Return the last capture of the same route and method that began before `record`."""
         with self._errors_told("read"):
             return self._index.previous(record)
+
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:
+        """Return ID and seconds of the newest and the slowest by method and route."""
+        with self._errors_told("read"):
+            return self._index.marks(each)
 
     def find(self, prefix: str) -> Sequence[str]:
         """Return the IDs of the captures that begin with `prefix`, oldest first."""

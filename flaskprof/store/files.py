@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from flaskprof.formats import FORMATS, format_of, read_file
 from flaskprof.ids import new_capture_id
 from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.marshal_reader import MAX_BYTES
-from flaskprof.profiles.model import CallTree
+from flaskprof.profiles.model import CallTree, Profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
@@ -61,10 +61,15 @@ class _Summary:
     has_stacks: bool = False
 
 
+_Description = tuple[float, str, tuple[str, ...], bool]
+"""Of a profile seconds, exactness, notes, and whether there are stacks."""
+
+
 class FileStore:
     """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
 
-    The end of a file's name tells its format; what tells none is read as ``.prof``.
+    The end of a file's name tells its format; what tells none is read as ``.prof``. `reader`
+    returns the profile of a name and bytes, as `read_file` does.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
     are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
@@ -74,17 +79,24 @@ class FileStore:
     profile covers. Its ID is made from its path and that time, when the store is made.
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        *,
+        reader: Callable[[str, bytes], Profile] = read_file,
+    ) -> None:
+        self._reader = reader
         self._lock = threading.Lock()
         self._summaries: dict[str, _Summary] = {}
         named: dict[Path, os.stat_result] = {}
+        described: dict[Path, _Description] = {}
         found: dict[Path, os.stat_result] = {}
         for path in map(Path, paths):
             if path.is_dir():
                 found |= {file: _status(file) for file in _profiles_below(path)}
             else:
                 named[path.resolve()] = _status(path)
-                _check(path)
+                described[path.resolve()] = self._checked(path)
         statuses = found | named
         titles = _titles(list(statuses))
         files = [
@@ -92,6 +104,12 @@ class FileStore:
         ]
         files.sort(key=lambda file: file.id, reverse=True)
         self._files = {file.id: file for file in files}
+        for file in files:
+            if file.path in described:
+                status = statuses[file.path]
+                self._summaries[file.id] = _Summary(
+                    status.st_mtime_ns, status.st_size, *described[file.path]
+                )
 
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of the files; they differ in time of change and duration alone."""
@@ -127,12 +145,20 @@ class FileStore:
         found = next((file for file in older if file.path.exists()), None)
         return None if found is None else self._describe(found)
 
+    def marks(self, each: int) -> Mapping[tuple[str, str], Sequence[tuple[str, float]]]:  # noqa: ARG002
+        """Return nothing: files are of no route."""
+        return {}
+
     def record(self, capture_id: str) -> CaptureRecord:
         """Return what is known of one file."""
         file = self._file(capture_id)
         if not file.path.exists():
             raise CaptureNotFound(f"{file.path} is no longer there")
         return self._describe(file)
+
+    def is_announced(self, _capture_id: str) -> bool:
+        """Whether a file is being written: never, as all are there from the start."""
+        return False
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file as `.prof`, `.json` or, if it has whole stacks, as `.pb.gz`.
@@ -182,18 +208,27 @@ class FileStore:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        summary = _Summary(status.st_mtime_ns, status.st_size, *_described(file.path))
+        summary = _Summary(status.st_mtime_ns, status.st_size, *self._described(file.path))
         with self._lock:
             self._summaries[file.id] = summary
         return summary
 
+    def _described(self, path: Path) -> _Description:
+        """Read a file for what is said of it; never fails."""
+        try:
+            return _description(self._reader(path.name, _read(path)))
+        except FlaskprofError as error:
+            return 0.0, "exact", (f"This file cannot be shown: {error}",), False
 
-def _described(path: Path) -> tuple[float, str, tuple[str, ...], bool]:
-    """Return seconds, exactness, notes, and whether there are stacks; never fails."""
-    try:
-        profile = read_file(path.name, _read(path))
-    except FlaskprofError as error:
-        return 0.0, "exact", (f"This file cannot be shown: {error}",), False
+    def _checked(self, path: Path) -> _Description:
+        """Read a file for what is said of it; raises what says why it cannot be."""
+        try:
+            return _description(self._reader(path.name, _read(path)))
+        except BadProfile as error:
+            raise BadProfile(f"{path}: {error}") from error
+
+
+def _description(profile: Profile) -> _Description:
     exactness = "sampled" if profile.is_sampled else "exact"
     has_stacks = isinstance(profile, CallTree)
     graph = call_graph(profile)
@@ -221,13 +256,6 @@ def _profiles_below(folder: Path) -> list[Path]:
             "name one of its folders instead"
         )
     return files
-
-
-def _check(path: Path) -> None:
-    try:
-        read_file(path.name, _read(path))
-    except BadProfile as error:
-        raise BadProfile(f"{path}: {error}") from error
 
 
 def _status(path: Path) -> os.stat_result:

@@ -17,8 +17,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from flaskprof.errors import StoreError
 from flaskprof.log import once
@@ -59,6 +60,7 @@ CREATE TABLE IF NOT EXISTS captures (
     bin INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_kind ON captures (kind, id);
+CREATE INDEX IF NOT EXISTS by_kind_and_duration ON captures (kind, duration_seconds);
 CREATE INDEX IF NOT EXISTS by_duration ON captures (duration_seconds, id, kind);
 CREATE INDEX IF NOT EXISTS by_cpu ON captures (cpu_seconds, id, kind);
 CREATE INDEX IF NOT EXISTS by_status ON captures (status, id, kind);
@@ -153,6 +155,15 @@ class CaptureIndex:
             return None
         return self._read(lambda connection: _previous(connection, record))
 
+    def marks(self, each: int) -> dict[tuple[str, str], list[tuple[str, float]]]:
+        """Bring the index up to date and return some captures of each method and route.
+
+        Raises OSError where the captures cannot be read.
+        """
+        if not self._is_there():
+            return {}
+        return self._read(lambda connection: _marks(connection, each))
+
     def durations(self) -> dict[str, tuple[str, float]]:
         """Bring the index up to date and return route and duration of each capture by ID.
 
@@ -243,6 +254,29 @@ def _durations(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
         "SELECT id, route, duration_seconds FROM captures JOIN kinds ON number = kind"
     )
     return {capture_id: (route, seconds) for capture_id, route, seconds in rows}
+
+
+_OF_KIND = "SELECT id, duration_seconds FROM captures WHERE kind = ?"
+_NEWEST = f"{_OF_KIND} ORDER BY id DESC LIMIT ?"
+_SLOWEST = f"{_OF_KIND} ORDER BY duration_seconds DESC LIMIT ?"
+
+
+def _marks(
+    connection: sqlite3.Connection, each: int
+) -> dict[tuple[str, str], list[tuple[str, float]]]:
+    """Return ID and seconds of the slowest and the newest, by method and route."""
+    found: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {}
+    for kind in _kinds(connection):
+        newest, slowest = found.setdefault((kind.method, kind.route), ([], []))
+        newest += connection.execute(_NEWEST, (kind.number, each))
+        slowest += connection.execute(_SLOWEST, (kind.number, each))
+    marks = {}
+    for key, (newest, slowest) in found.items():
+        slowest.sort(key=itemgetter(1), reverse=True)
+        newest.sort(reverse=True)
+        chosen = dict(slowest[: each // 2]) | dict(newest[: each - each // 2])
+        marks[key] = sorted(chosen.items(), key=itemgetter(1))
+    return marks
 
 
 class _Kind(NamedTuple):

@@ -24,6 +24,7 @@ __all__ = [
     "SUFFIXES",
     "Day",
     "DayFiles",
+    "announcement_path",
     "capture_path",
     "days",
     "find",
@@ -46,7 +47,8 @@ _DAY_SECONDS = 24 * 3600
 # Nobody takes an hour to write a capture: what is older was left by a process that died.
 _ABANDONED_NS = 3600 * 10**9
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp\Z")
+_ANNOUNCED_SUFFIX = ".announced"
+_TEMPORARY = re.compile(r"\..+(\.[0-9a-f]{16}\.tmp|\.announced)\Z")
 _YEAR = re.compile(r"[0-9]{4}\Z")
 _MONTH_OR_DAY = re.compile(r"[0-9]{2}\Z")
 
@@ -136,6 +138,15 @@ def capture_path(captures: Path, capture_id: str, suffix: str) -> Path:
     except (OverflowError, ValueError):
         raise ValueError(f"not a time: {capture_id!r}") from None
     return captures / day / (capture_id + suffix)
+
+
+def announcement_path(captures: Path, capture_id: str) -> Path:
+    """Return the path of the empty file that says that a capture is being written.
+
+    Raises what `capture_path` raises.
+    """
+    commit = capture_path(captures, capture_id, COMMIT_SUFFIX)
+    return commit.with_name(f".{capture_id}{_ANNOUNCED_SUFFIX}")
 
 
 def id_range(day: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Request, Response
 
@@ -22,13 +22,14 @@ from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
 from flaskprof.log import once
-from flaskprof.metrics.totals import Totals
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
-from flaskprof.web.assets import assets, templates
-from flaskprof.web.links import Links
+from flaskprof.web.assets import assets, speedscope, templates
+from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.source import roots_of
+from flaskprof.web.subject import subject_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
@@ -46,6 +47,17 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+# speedscope makes an empty style element, of that digest, and fills it by script; it has a font
+# of its own, and what reads mangled names is WebAssembly. No text can become script by that.
+_SPEEDSCOPE_POLICY = (
+    _SECURITY["Content-Security-Policy"]
+    .replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    .replace(
+        "style-src 'self'",
+        "style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+    )
+    + "; font-src 'self'"
+)
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 _WORTH_COMPRESSING = 2_000
@@ -65,7 +77,8 @@ class Viewer:
 
     Only GET and HEAD are answered. `is_development` says whether source may be shown where
     the settings do not say so; by default it is what they say. `clock` gives Unix seconds.
-    `totals` returns what the metrics have counted, where there are any.
+    `live` tells what the processes do whose captures these are; without it the front page
+    is the list of captures. `profiles` keeps what was parsed, where that is shared.
     """
 
     def __init__(
@@ -75,14 +88,15 @@ class Viewer:
         settings: Settings,
         is_development: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
-        totals: Callable[[], Totals] | None = None,
+        live: Live | None = None,
+        profiles: ParsedProfiles | None = None,
     ) -> None:
         self._is_development = is_development or (lambda: settings.dev)
+        self._live = live
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._totals = totals
-        self._profiles = ParsedProfiles()
+        self._profiles = ParsedProfiles() if profiles is None else profiles
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -90,7 +104,7 @@ class Viewer:
         """Answer one request."""
         # The request is kept out of the environ, where the host would take it for its own.
         request = Request(environ, populate_request=False)
-        response = self._respond(request)
+        response = _compressed(self._respond(request), request)
         return response(environ, start_response)
 
     def _respond(self, request: Request) -> Response:
@@ -100,24 +114,32 @@ class Viewer:
             endpoint, arguments = links.match(request.path, request.method)
             if not request.environ.get("PATH_INFO"):
                 return _with_slash(request, links)
-            if endpoint == "asset":
-                return _asset(arguments["name"], request.args.get("v", ""))
-            answer = VIEWS[endpoint](self._visit(request, links), **arguments)
+            if endpoint in _FILES:
+                return _FILES[endpoint](arguments["name"], request.args.get("v", ""))
+            answer = VIEWS[endpoint](
+                self._visit(request.args, links, f"{request.scheme}://{request.host}"),
+                **arguments,
+            )
             return _answer(answer, request, links)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
             return _page(page, request, links, headers)
 
-    def _visit(self, request: Request, links: Links) -> Visit:
+    def prepare(self, capture_id: str) -> None:
+        """Read a capture for those who will look at it; raises what reading it raises."""
+        subject = subject_of(self._visit(MultiDict(), Links(""), ""), capture_id)
+        _ = subject.tree
+
+    def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(
             store=self._store,
             settings=self._settings,
             profiles=self._profiles,
             links=links,
-            query=request.args,
+            query=query,
             now=self._clock(),
-            totals=self._totals,
-            origin=f"{request.scheme}://{request.host}",
+            live=self._live,
+            origin=origin,
             source_roots=self._source_roots,
         )
 
@@ -134,7 +156,7 @@ class Viewer:
             status = error.code or 500
             return trouble(status, error.name, error.description or ""), headers
         if isinstance(error, CaptureNotFound):
-            if self._is_young(capture_id):
+            if self._is_young(capture_id) or self._store.is_announced(capture_id):
                 return being_written(capture_id), {}
             return trouble(404, "No such capture", _NOT_THERE), {}
         if isinstance(error, BadProfile):
@@ -171,7 +193,7 @@ def _answer(
         case Download():
             return _download(answer)
         case Data():
-            return _data(answer, request)
+            return _data(answer)
         case Redirect():
             return Response(status=303, headers={**_SECURITY, "Location": answer.url})
     return _page(answer, request, links)
@@ -201,14 +223,24 @@ def _download(download: Download) -> Response:
     return Response(download.body, 200, headers, content_type=download.mimetype)
 
 
-def _data(data: Data, request: Request) -> Response:
-    headers = {**_SECURITY, "Vary": "Accept-Encoding"}
-    body = data.body
-    if len(body) >= _WORTH_COMPRESSING and request.accept_encodings["gzip"] > 0:
+def _data(data: Data) -> Response:
+    return Response(data.body, 200, _SECURITY, content_type="application/json")
+
+
+def _compressed(response: Response, request: Request) -> Response:
+    """Compress what the viewer shows or draws; what is saved goes out as it is.
+
+    No page holds a secret, which its length could give away.
+    """
+    body = response.get_data()
+    if "Content-Disposition" in response.headers or len(body) < _WORTH_COMPRESSING:
+        return response
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"] > 0:
         # Level 1 takes a fifth of the time of the default and sends little more.
-        body = gzip.compress(body, 1, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, 200, headers, content_type="application/json")
+        response.set_data(gzip.compress(body, 1, mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
+    return response
 
 
 def _asset(name: str, version: str) -> Response:
@@ -220,4 +252,18 @@ def _asset(name: str, version: str) -> Response:
     # were asked for are kept.
     if version == asset.version:
         headers["Cache-Control"] = _FOR_EVER
-    return Response(asset.body, 200, headers, content_type=f"{asset.mimetype}; charset=utf-8")
+    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+
+
+def _speedscope(name: str, _: str) -> Response:
+    """Serve a file of speedscope; those but its page have their version in their name."""
+    asset = speedscope().get(name)
+    if asset is None:
+        raise NotFound
+    headers = {**_SECURITY, "Content-Security-Policy": _SPEEDSCOPE_POLICY}
+    if name != SPEEDSCOPE_PAGE:
+        headers["Cache-Control"] = _FOR_EVER
+    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+
+
+_FILES = {"asset": _asset, "speedscope": _speedscope}

@@ -1,4 +1,4 @@
-"""The viewer's own files: page templates and static files, read once a process."""
+"""The viewer's own files, and those of speedscope: all are read once a process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from flaskprof.web.figures import visible
 
-__all__ = ["Asset", "assets", "templates"]
+__all__ = ["Asset", "assets", "speedscope", "templates"]
 
 _HERE = Path(__file__).parent
 
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+# What is served, by the ends of names; what else lies beside it, as licences, is not.
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/vnd.microsoft.icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".woff2": "font/woff2",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,22 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """Return the static files by name."""
+    return _files("static")
+
+
+@cache
+def speedscope() -> dict[str, Asset]:
+    """Return the files of speedscope's release by name."""
+    return _files("speedscope")
+
+
+def _files(folder: str) -> dict[str, Asset]:
     found = {}
-    for path in sorted((_HERE / "static").iterdir()):
-        body = path.read_bytes()
-        version = blake2b(body, digest_size=8).hexdigest()
-        found[path.name] = Asset(body, _TYPES[path.suffix], version)
+    for path in sorted((_HERE / folder).iterdir()):
+        if path.suffix in _TYPES:
+            body = path.read_bytes()
+            version = blake2b(body, digest_size=8).hexdigest()
+            found[path.name] = Asset(body, _TYPES[path.suffix], version)
     return found
 
 

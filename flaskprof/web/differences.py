@@ -17,7 +17,7 @@ def seconds_difference(value: float) -> Figure:
     return _signed(seconds(value), value)
 
 
-def count_difference(value: int) -> Figure:
+def count_difference(value: float) -> Figure:
     """Show a difference in calls with its sign."""
     return _signed(count(value), value)
 
@@ -57,7 +57,7 @@ def _part(change: Change, comparison: Comparison) -> str:
     return f"most changed in {where}: {by} {more} of its own{calls}"
 
 
-def _calls(number: int) -> str:
+def _calls(number: float) -> str:
     return f"{count(number).text} call{'' if number == 1 else 's'}"
 
 

@@ -15,7 +15,9 @@ __all__ = [
     "Moment",
     "calls",
     "count",
+    "in_words",
     "moment",
+    "rate",
     "seconds",
     "share",
     "size",
@@ -75,18 +77,40 @@ def size(value: int) -> Figure:
     return Figure(f"{rounded / scale:,.3g}", unit, f"{value:,} bytes", str(value))
 
 
-def share(value: float) -> Figure:
+def share(value: float | None) -> Figure:
     """Show a fraction of one as a percentage with one decimal."""
+    if value is None:
+        return Figure(_ABSENT, "", "not known", "")
     percent = value * 100
     text = "<0.1" if 0 < percent < 0.05 else f"{percent:.1f}"
     return Figure(text, "%", f"{percent:.4f} %", repr(value))
 
 
-def count(value: int | None) -> Figure:
-    """Show a whole number with its thousands set apart."""
+def rate(value: float) -> Figure:
+    """Show how often something happens in a second, with three significant digits."""
+    rounded = float(f"{value:.3g}")
+    digits = 0 if rounded >= 99.95 else 1 if rounded >= 9.995 else 2
+    text = f"{rounded:,.{digits}f}" if rounded >= 0.01 or not rounded else f"{rounded:.1g}"
+    return Figure(text if rounded else "0", "/s", f"{value:.6g} per second", repr(value))
+
+
+def in_words(length: float) -> str:
+    """Say how long a span of so many seconds is: seconds, minutes from two on, hours."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        whole = length / size
+        if abs(length - round(whole) * size) < size / 30 and round(whole) >= 1:
+            return f"{round(whole)} {unit}"
+    return f"{length / 60:.1f} min" if length >= 100 else f"{max(length, 0):.0f} s"
+
+
+def count(value: float | None) -> Figure:
+    """Show a number of things with its thousands set apart; a mean may be a broken one."""
     if value is None:
         return Figure(_ABSENT, "", "not known", "")
-    return Figure(f"{value:,}", "", f"{value:,}", str(value))
+    if value == int(value):
+        return Figure(f"{int(value):,}", "", f"{int(value):,}", str(int(value)))
+    text = f"{value:,.1f}" if abs(value) >= 1 else f"{value:.2g}"
+    return Figure(text, "", f"{value:,}", repr(value))
 
 
 def calls(all_calls: int, primitive_calls: int) -> Figure:

@@ -16,7 +16,9 @@ from werkzeug.routing import Map, Rule
 
 from flaskprof.profiles.model import Function
 
-__all__ = ["Links", "function_key"]
+__all__ = ["SPEEDSCOPE_PAGE", "Links", "function_key"]
+
+SPEEDSCOPE_PAGE = "index.html"
 
 _READS = ("GET", "HEAD")
 
@@ -38,6 +40,13 @@ _ADDRESSES = Map(
         Rule("/c/<capture_id>.prof", endpoint="download_profile", methods=_READS),
         Rule("/c/<capture_id>.pb.gz", endpoint="download_stacks", methods=_READS),
         Rule("/c/<capture_id>.json", endpoint="download_record", methods=_READS),
+        Rule(
+            "/speedscope/",
+            endpoint="speedscope",
+            defaults={"name": SPEEDSCOPE_PAGE},
+            methods=_READS,
+        ),
+        Rule("/speedscope/<name>", endpoint="speedscope", methods=_READS),
         Rule("/static/<name>", endpoint="asset", methods=_READS),
     ],
     strict_slashes=False,
@@ -124,6 +133,15 @@ class Links:
         """The metadata file of a capture."""
         return self._build("download_record", {"capture_id": capture_id})
 
+    def speedscope(self, profile_url: str, title: str) -> str:
+        """speedscope, opened on the profile at `profile_url` and heaviest first.
+
+        What it is to open stands in the fragment, which it reads itself.
+        """
+        of = {"profileURL": profile_url, "title": _sendable(title), "view": "left-heavy"}
+        fragment = "&".join(f"{name}={quote(value, safe='')}" for name, value in of.items())
+        return f"{self._build('speedscope', {'name': SPEEDSCOPE_PAGE})}#{fragment}"
+
     def asset(self, name: str, version: str) -> str:
         """A static file, in the version that may be cached for ever."""
         return self._build("asset", {"name": name, "v": version})
@@ -136,4 +154,13 @@ class Links:
         return self._build(of_many, {"c": list(ids), **query})
 
     def _build(self, endpoint: str, values: Mapping[str, Any]) -> str:
-        return self._adapter.build(endpoint, values)
+        sendable = {
+            name: _sendable(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return self._adapter.build(endpoint, sendable)
+
+
+def _sendable(text: str) -> str:
+    """Return `text` without lone surrogates, which have no place in an address."""
+    return text.encode("utf-8", "replace").decode()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnPages"]
 
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 class OwnPages:
     """The viewer under its prefix and the metrics at their path.
@@ -64,8 +66,15 @@ class OwnPages:
             return None
         if not self._rules.may_look(environ):
             return None
-        if environ["REQUEST_METHOD"] == "GET" and token_in_query(environ):
+        return self._page(environ)
+
+    def _page(self, environ: WSGIEnvironment) -> WSGIApplication:
+        """Return the page for someone who may look."""
+        method = environ["REQUEST_METHOD"]
+        if method == "GET" and token_in_query(environ):
             return self._sign_in
+        if method not in _READING and not self._rules.may_change(environ):
+            return _refuse
         return self._view
 
     def _is_kept_by_host(self, path: str) -> bool:
@@ -121,6 +130,14 @@ class OwnPages:
             headers.append(("Set-Cookie", cookie))
         start_response("303 See Other", headers)
         return [b""]
+
+
+def _refuse(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer whoever may look and not change."""
+    body = b"You may look here, and not change anything."
+    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+    start_response("403 Forbidden", [*headers, ("Cache-Control", "no-store")])
+    return [body]
 
 
 def _without_token(environ: WSGIEnvironment) -> str:

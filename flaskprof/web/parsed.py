@@ -8,9 +8,10 @@ from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from flaskprof.formats import FORMATS, format_of, read_file
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
-from flaskprof.profiles.model import CallGraph, CallTree
+from flaskprof.profiles.model import CallGraph, CallTree, Profile
 
 __all__ = ["Made", "ParsedProfiles", "digest"]
 
@@ -46,6 +47,12 @@ class ParsedProfiles:
     def get(self, data: bytes) -> CallGraph:
         """Return the call graph of a ``.prof`` file; raises `BadProfile`."""
         return self.made((".prof", digest(data)), lambda: read_profile(data))
+
+    def read(self, file_name: str, data: bytes) -> Profile:
+        """Return the profile in a file as `read_file` does; raises `BadProfile`."""
+        row = format_of(file_name) or FORMATS["prof"]
+        is_prof = row.read is None or row is FORMATS["prof"]
+        return self.get(data) if is_prof else read_file(file_name, data)
 
     def made(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what `make` returned for `key`, or returns now; what it raises passes."""

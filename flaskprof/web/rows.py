@@ -54,8 +54,11 @@ _TRIGGERS = {
     "header": "asked for with the X-Profile header",
     "sampled": "picked at random",
     "slow": "turned out slow",
+    "test": "one of the slowest tests of a run",
     "token": "asked for with a signed token",
 }
+_TEMPLATES = "What they took to render; of one within another each is by itself"
+_TRACE = "The request's ID in distributed tracing"
 # From this share of its time on a function is said to be distorted by its recording.
 _MUCH_RECORDING = 0.2
 _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
@@ -216,12 +219,15 @@ def summary(record: CaptureRecord, *, truth: str, is_one: bool, now: float) -> S
     facts = (
         Fact("Trigger", record.trigger, _TRIGGERS.get(record.trigger, "")),
         Fact("Endpoint", record.endpoint),
+        Fact("View", _view(record), record.view_file),
         Fact("Engine", record.engine),
         Fact("Clock", record.clock, _CLOCKS.get(record.clock, "")),
         Fact("Other requests meanwhile", _whole(record.overlaps), _OVERLAPS),
         Fact("Service", service),
         Fact("Host", record.host),
         Fact("Process", _whole(record.pid)),
+        Fact("Trace", record.trace_id, _TRACE),
+        Fact("Templates", _templates(record), _TEMPLATES),
         Fact("Capture", record.id if is_one else ""),
     )
     return Summary(
@@ -243,6 +249,18 @@ def summary(record: CaptureRecord, *, truth: str, is_one: bool, now: float) -> S
         is_sampled=exactness == "sampled",
         facts=[fact for fact in facts if fact.text],
         notes=record.notes,
+    )
+
+
+def _view(record: CaptureRecord) -> str:
+    place = f"{short_path(record.view_file)}:{record.view_line}"
+    return f"{record.view}, {place}" if record.view else ""
+
+
+def _templates(record: CaptureRecord) -> str:
+    longest_first = sorted(record.template_seconds.items(), key=lambda item: -item[1])
+    return ", ".join(
+        f"{name} {seconds(spent).text} {seconds(spent).unit}" for name, spent in longest_first
     )
 
 

@@ -22,13 +22,17 @@ _SORT = next(option for option in options() if option.name == "sort_by")
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """Which rows of the function table are shown and in which order: a part of the URL."""
+    """Which rows of the function table are shown and in which order: a part of the URL.
+
+    Without a `limit` all are, `MANY_ROWS` on a `page`.
+    """
 
     sort_by: tuple[str, ...]
     is_descending: bool | None
     search: str
     limit: int | None
     is_restricted: bool
+    page: int = 1
 
     @classmethod
     def from_query(cls, query: MultiDict[str, str], settings: Settings) -> TableState:
@@ -47,10 +51,21 @@ class TableState:
             search=query.get("search", "").strip(),
             limit=None if limit == "all" else whole_number(limit, "rows"),
             is_restricted=query.get("restricted", "yes") != "no",
+            page=1 if limit != "all" else whole_number(query.get("page") or "1", "page"),
         )
 
+    @property
+    def window(self) -> slice:
+        """Which of the rows are on the page."""
+        if self.limit is not None:
+            return slice(0, self.limit)
+        return slice((self.page - 1) * MANY_ROWS, self.page * MANY_ROWS)
+
     def to_query(self, **changes: str) -> dict[str, str]:
-        """Return the query that gives this state again, with `changes` made to it."""
+        """Return the query that gives this state again, with `changes` made to it.
+
+        It leads to the first page unless `changes` say otherwise.
+        """
         order = {None: "", True: "desc", False: "asc"}[self.is_descending]
         query = {
             "sort": ",".join(self.sort_by),

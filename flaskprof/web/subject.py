@@ -52,6 +52,7 @@ class Subject:
     is_application_only: bool
     visit: Visit
     _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    _digests: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -148,6 +149,15 @@ class Subject:
         several = [] if self.record else [("c", capture_id) for capture_id in self.ids]
         return several + list(self._with_app(query).items())
 
+    def file(self, suffix: str) -> bytes | None:
+        """Return a file of one capture as it was written, if that is what is shown."""
+        if not self.record or self.is_application_only:
+            return None
+        try:
+            return self._files(suffix)[0]
+        except CaptureNotFound:
+            return None
+
     def page(self, **query: Any) -> str:
         """The address of its page; `view`, `fn` and whatever else are its query.
 
@@ -187,9 +197,10 @@ class Subject:
         if not self.is_application_only:
             return estimate(self.graph)
         # Bounds hold for what was summed up, which a graph that was folded is not.
-        return folded(estimate(self._unfolded().graph), is_foreign)
+        return folded(estimate(self.unfolded().graph), is_foreign)
 
-    def _unfolded(self) -> Subject:
+    def unfolded(self) -> Subject:
+        """The same, with the code of others too."""
         return Subject(
             ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
         )
@@ -202,8 +213,10 @@ class Subject:
         return self._read[suffix]
 
     def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
-        digests = tuple(map(digest, self._files(suffix)))
-        return self.visit.profiles.made((what, self.is_application_only, digests), make)
+        if suffix not in self._digests:
+            self._digests[suffix] = tuple(map(digest, self._files(suffix)))
+        key = (what, self.is_application_only, self._digests[suffix])
+        return self.visit.profiles.made(key, make)
 
 
 def subject_of(visit: Visit, capture_id: str) -> Subject:

@@ -16,7 +16,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from flaskprof.config import Settings
-from flaskprof.metrics.totals import Totals
+from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
@@ -29,7 +29,7 @@ class Visit:
     """One request, as a view sees it.
 
     `now` is in Unix seconds; `source_roots` returns the folders whose source may be shown,
-    `totals` what the metrics have counted, where there are any.
+    `live` tells what goes on, where there are processes that are watched.
     """
 
     store: Store
@@ -40,7 +40,7 @@ class Visit:
     now: float
     origin: str
     source_roots: Callable[[], Sequence[Path]] = tuple
-    totals: Callable[[], Totals] | None = None
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)

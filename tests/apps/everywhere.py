@@ -1,7 +1,7 @@
 """A pytest plugin that puts flaskprof into every Flask application that is made.
 
 ``EVERYWHERE`` says how: ``bare`` (not at all), ``installed``, or ``captured``, where each
-request asks for a capture too. What became of each test is written to ``OUTCOMES``.
+request asks for a capture too and all that can be switched on is. What became of each test is written to ``OUTCOMES``.
 """
 
 import json
@@ -14,7 +14,23 @@ from flask import Flask
 from flaskprof import FlaskProf
 
 MODE = os.environ["EVERYWHERE"]
-SETTINGS = {"captured": {"dev": True}}
+SETTINGS = {
+    "captured": {
+        "context_processor": True,
+        "dev": True,
+        "measure": [
+            "cpu",
+            "length",
+            "own",
+            "queue",
+            "stream",
+            "templates",
+            "traces",
+            "workers",
+        ],
+        "server_timing": True,
+    }
+}
 
 outcomes = {}
 

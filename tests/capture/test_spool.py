@@ -37,6 +37,8 @@ class Finished:
 class Sink:
     def __init__(self, used=0, error=None):
         self.saved = []
+        self.announced = []
+        self.withdrawn = []
         self.used = used
         self.error = error
 
@@ -45,13 +47,22 @@ class Sink:
             raise self.error
         self.saved.append((record.id, sorted(files), threading.current_thread().name))
 
+    def announce(self, capture_id):
+        self.announced.append(capture_id)
+
+    def withdraw(self, capture_id):
+        self.withdrawn.append(capture_id)
+
     def bytes_used(self):
         return self.used
 
 
-def a_record():
+def a_record(duration_seconds=1.0):
     return CaptureRecord(
-        id=new_capture_id(), started=0.0, duration_seconds=1.0, trigger="header"
+        id=new_capture_id(),
+        started=0.0,
+        duration_seconds=duration_seconds,
+        trigger="header",
     )
 
 
@@ -146,3 +157,30 @@ def test_closing_writes_what_is_queued(make):
         spool.put(a_record(), Finished())
     spool.close(10)
     assert len(sink.saved) == 20
+
+
+def test_the_capture_of_a_long_request_is_announced_until_it_is_written(make):
+    gate = threading.Event()
+    sink = Sink()
+    spool = make(sink)
+    long, short = a_record(duration_seconds=11.0), a_record()
+    spool.put(long, Finished(gate))
+    spool.put(short, Finished())
+    assert (sink.announced, sink.withdrawn) == ([long.id], [])
+    gate.set()
+    assert spool.flush(10)
+    assert sink.withdrawn == [long.id]
+    assert len(sink.saved) == 2
+
+
+@pytest.mark.parametrize("why", ["closed", "full", "failed"])
+def test_a_capture_that_is_not_written_is_announced_no_longer(make, why):
+    sink = Sink(used=2000 if why == "full" else 0, error=StoreError("no"))
+    spool = make(sink)
+    if why == "closed":
+        spool.close(10)
+    record = a_record(duration_seconds=11.0)
+    spool.put(record, Finished())
+    assert spool.flush(10)
+    assert sink.saved == []
+    assert (sink.announced, sink.withdrawn) == ([record.id], [record.id])

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from flaskprof.metrics.instruments import Metrics
+
 
 def findings(done):
     return {row["what"]: (row["level"], row["finding"]) for row in json.loads(done.output)}
@@ -21,6 +23,7 @@ def test_a_healthy_place_is_said_to_be_one(command, tmp_path):
         "good",
         f"{tmp_path / '.flaskprof'}, 0 B of 256 MB used",
     )
+    assert found["metrics"] == ("good", "workers alive: 0; label sets taken: 0 of 500")
     assert found["access"][0] == "note"
     assert not (tmp_path / ".flaskprof").exists(), "looking changes nothing"
 
@@ -56,3 +59,29 @@ def test_what_is_wrong_is_said_with_what_to_do(command, save, tmp_path, kind):
     done = command("doctor", "--json", **environ)
     assert done.code == code
     assert text in findings(done)[what][1]
+
+
+def test_it_says_what_the_metrics_directory_holds_and_what_is_not_counted(command, tmp_path):
+    directory = tmp_path / ".flaskprof" / "metrics"
+    metrics = Metrics((0.1,), directory=directory, max_series=2)
+    metrics.start()
+    for route in ("/a", "/b", "/c"):
+        metrics.observe("GET", route, "200", 1)
+    (directory / f"{0:032x}.worker").write_bytes(b"damaged")
+    done = command("doctor", "--json", FLASKPROF_MAX_SERIES="2")
+    assert done.code == 0
+    rows = [row for row in json.loads(done.output) if row["what"] == "metrics"]
+    assert [row["level"] for row in rows] == ["good", "note", "note"]
+    assert rows[0]["finding"] == "workers alive: 1; label sets taken: 2 of 2"
+    assert "that are not counted: 1;" in rows[1]["finding"]
+    assert "raise FLASKPROF_MAX_SERIES" in rows[2]["finding"]
+    metrics.close()
+
+
+def test_metrics_that_cannot_be_read_are_a_finding(command, tmp_path):
+    (tmp_path / ".flaskprof").mkdir()
+    (tmp_path / ".flaskprof" / "metrics").write_text("no directory")
+    done = command("doctor", "--json")
+    assert done.code == 1
+    level, text = findings(done)["metrics"]
+    assert (level, "cannot be read: Not a directory" in text) == ("bad", True)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from needs import needs_module
+
 
 @contextmanager
 def running(tmp_path, *args, program=("-m", "flaskprof"), **environ):
@@ -37,9 +39,12 @@ def running(tmp_path, *args, program=("-m", "flaskprof"), **environ):
     reader = threading.Thread(target=lambda: errors.extend(process.stderr))
     reader.start()
     try:
-        line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)(\S*)", line)
-        assert found, line + process.stdout.read()
+        said = ""
+        found = None
+        while found is None and (line := process.stdout.readline()):
+            said += line
+            found = re.search(r"http://127\.0\.0\.1:(\d+)(\S*)", line)
+        assert found, said
         yield process, int(found[1]), found[2]
     finally:
         if process.poll() is None:
@@ -96,6 +101,13 @@ def test_pstats_viewer_is_open(tmp_path, profile):
     program = ("-c", "import sys; from flaskprof.cli import open_files; sys.exit(open_files())")
     with running(tmp_path, "my.prof", "--no-browser", program=program) as (_, port, path):
         assert get(port, path)[0].status == 200
+    (tmp_path / "load test" / "monday").mkdir(parents=True)
+    (tmp_path / "load test" / "monday" / "a.prof").write_bytes(profile)
+    options = ("load test", "my.prof", "--no-browser")
+    with running(tmp_path, *options, program=program) as (_, port, path):
+        body = get(port, path)[1]
+        assert b"a.prof" in body
+        assert b"my.prof" in body
 
 
 def test_the_browser_is_sent_to_the_page(tmp_path, profile):
@@ -165,3 +177,44 @@ def test_without_sqlalchemy_the_demo_says_what_to_install(tmp_path):
     assert run.stderr == (
         "flaskprof: the demo shop needs SQLAlchemy: pip install 'flaskprof[demo]'\n"
     )
+
+
+def test_snakeviz_is_started_on_a_capture_and_ended_with_us(tmp_path, profile):
+    needs_module("snakeviz")
+    (tmp_path / "my.prof").write_bytes(profile)
+    (tmp_path / "tmp").mkdir()
+    options = ("my.prof", "--no-browser", "--port", str(free_port()))
+    with running(tmp_path, "snakeviz", *options, TMPDIR=str(tmp_path / "tmp")) as started:
+        process, port, path = started
+        response, body = get(port, path)
+        assert response.status == 200
+        assert b"builtins.abs" in body
+        assert len(list((tmp_path / "tmp").glob("flaskprof-*/*.prof"))) == 1
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        with pytest.raises(ConnectionRefusedError):
+            get(port, path)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_snakeviz_says_how_it_is_installed(command, tmp_path, profile):
+    (tmp_path / "my.prof").write_bytes(profile)
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "def without(name, *rest):\n"
+        "    return None if name == 'snakeviz' else find(name, *rest)\n"
+        "util.find_spec = without\n"
+    )
+    path = os.pathsep.join([str(hidden), *sys.path])
+    done = command("snakeviz", "my.prof", PYTHONPATH=path)
+    assert done.code == 2
+    assert "snakeviz is not installed: pip install 'flaskprof[snakeviz]'" in done.errors
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

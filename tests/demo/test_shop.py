@@ -14,6 +14,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from werkzeug.test import create_environ
 
+from flaskprof.capture.recorder import recorder_for
+from flaskprof.config import Settings
 from flaskprof.demo import database as tables
 from flaskprof.demo import shop
 
@@ -88,6 +90,23 @@ def test_an_order_is_shown_with_a_query_for_each_of_its_lines(app, client, queri
     assert [name in page for name, _ in expected] == [True] * len(expected)
     products = [query for query in queries if "FROM products" in query]
     assert len(products) == len(expected) >= 8
+
+
+def test_the_page_of_a_captured_order_names_its_n_plus_one(app, client):
+    app.debug = True
+    lines = len(lines_of_order(app, 7))
+    answer = client.get("/orders/7", headers={"X-Profile": "1"}, buffered=True)
+    capture = f"/flaskprof/c/{answer.headers['X-Profile-Id']}"
+    assert recorder_for(Settings(dir=Path(app.config["FLASKPROF_DIR"]))).flush()
+    page = client.get(capture).text
+    assert "FROM products WHERE products.id = ?</bdi></code> ran" in page
+    queries = client.get(capture, headers={"Accept": "application/json"}).json["capture"][
+        "queries"
+    ]
+    repeated = [query for query in queries if query["runs"] > 1]
+    assert [(query["runs"], query["function"]) for query in repeated] == [(lines, "order")]
+    source = Path(shop.__file__).read_text("utf-8").splitlines()
+    assert "line.product.name" in source[repeated[0]["line"] - 1]
 
 
 def test_an_order_that_there_is_not_is_a_page_not_found(client):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import subprocess
+import sys
 
 import prometheus_client
 import pytest
 from counting_workers import new_metrics
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 from werkzeug.test import Client
@@ -50,6 +51,8 @@ def metrics(tmp_path):
     for number in range(4):
         metrics.observe("POST", f"/{number}", "500", 2000 * MS)
     metrics.count_exception("GET", "/a", "ValueError")
+    metrics.observe_section("import", 50 * MS)
+    metrics.observe_template("order.html", 3 * MS)
     metrics.count_capture("header", "stored")
     metrics.count_skip("budget")
     metrics.count_failure("spool")
@@ -189,6 +192,32 @@ def test_of_several_processes_they_are_left_out_with_a_word(ask, host, tmp_path,
     other.close()
 
 
+# Two processes of an application in prometheus_client's multiprocess mode.
+COUNT_ORDERS = """
+import prometheus_client
+prometheus_client.Counter("orders", "Orders.", ["kind"]).labels("new").inc(3)
+prometheus_client.Gauge("flaskprof_workers", "Mine.").set(-7)
+"""
+
+
+def test_with_a_multiprocess_directory_both_serve_the_sums_of_all_processes(
+    ask, tmp_path, monkeypatch, caplog
+):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(theirs))
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", COUNT_ORDERS], check=True)
+    other = new_metrics(tmp_path / "metrics")
+    beside = Client(make_wsgi_app(sidecar_registry(tmp_path / "metrics")))
+    for text in (ask().text, beside.get("/").text):
+        assert '\norders_total{kind="new"} 6.0\n' in text
+        assert "\nflaskprof_workers 2.0\n" in text
+        assert "-7" not in text
+    assert caplog.text.count("a metric flaskprof_workers of its own") == 1
+    other.close()
+
+
 def test_a_metric_named_like_one_of_ours_is_left_out_and_reported(ask, host, caplog):
     prometheus_client.Gauge("flaskprof_workers", "Mine.", registry=host).set(77)
     prometheus_client.Gauge("mine", "Mine.", registry=host).set(78)
@@ -210,3 +239,35 @@ def test_a_collector_of_the_application_that_fails_costs_none_of_ours(ask, host,
     host.register(Broken())
     assert "flaskprof_workers 1.0" in ask().text
     assert "the application's own metrics failed" in caplog.text
+
+
+# When a series was created
+
+
+@pytest.fixture(params=[True, False], ids=["created series on", "created series off"])
+def has_created(request):
+    """prometheus_client's switch for them, which is one for the whole process."""
+    switch = (
+        prometheus_client.enable_created_metrics
+        if request.param
+        else prometheus_client.disable_created_metrics
+    )
+    switch()
+    yield request.param
+    prometheus_client.enable_created_metrics()
+
+
+@pytest.mark.parametrize("headers", [{}, OPEN_METRICS], ids=["text", "OpenMetrics"])
+def test_ours_have_no_created_series_whatever_the_application_wants_for_its_own(
+    metrics, has_created, headers, monkeypatch
+):
+    registry = CollectorRegistry()
+    monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
+    prometheus_client.Counter("shop_orders", "Orders.", registry=registry).inc()
+    prometheus_client.Histogram("shop_seconds", "Time.", registry=registry).observe(1)
+    text = Client(metrics_app(metrics.collector)).get("/", headers=headers).text
+    lines = [line.partition(" ")[0] for line in text.splitlines() if line[:1] != "#"]
+    created = [name for name in lines if "_created" in name.partition("{")[0]]
+    expected = ["shop_orders_created", "shop_seconds_created"] if has_created else []
+    assert created == expected
+    assert "shop_orders_total" in lines

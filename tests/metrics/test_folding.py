@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from counting_workers import counters_in, new_metrics, requests_in
+from counting_workers import counters_in, new_metrics, nursery, requests_in
 
 from flaskprof.metrics import folding, table
 from flaskprof.metrics.archive import archive_path, load_archive
@@ -340,6 +340,31 @@ def test_a_file_of_a_later_layout_is_skipped_and_left_for_those_who_know_it(dire
     reading = read(directory)
     assert (requests_in(reading), reading.skipped, reading.dead) == ({B: 1}, 1, 0)
     assert [left for _, left in worker_files(directory)] == [path]
+
+
+def test_a_worker_of_a_later_layout_is_left_alone_alive_and_dead_until_it_can_be_read(
+    directory,
+):
+    with nursery() as workers:
+        later = workers.start("hold", directory, 3)
+        ((_, path),) = worker_files(directory)
+
+        def be_of(version):
+            with path.open("r+b") as file:
+                file.seek(Header.VERSION * WORD)
+                file.write(version.to_bytes(WORD, sys.byteorder))
+
+        be_of(VERSION + 1)
+        workers.start("hold", directory, 1)
+        for end in (lambda: None, lambda: workers.kill(later)):
+            end()
+            assert fold(directory) == 0
+            reading = read(directory)
+            assert requests_in(reading) == {("GET", "/held", "200"): 1}
+            assert (reading.alive, reading.skipped, reading.generation) == (1, 1, 1)
+        be_of(VERSION)
+        assert requests_in(read(directory)) == {("GET", "/held", "200"): 4}
+        assert fold(directory) == 1
 
 
 def test_a_damaged_dead_file_is_given_up_and_counted_once(directory):

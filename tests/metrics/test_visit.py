@@ -8,14 +8,16 @@ import time
 
 import pytest
 
+from flaskprof.capture.flights import MATCH
 from flaskprof.metrics import visit
 from flaskprof.metrics.cells import Cells, PythonCells
 from flaskprof.metrics.headers import content_length
 from flaskprof.metrics.visit import (
+    CPU_SHARE,
     MEASURE_CPU,
+    MEASURE_EVERY_CPU,
     MEASURE_LENGTH,
     MEASURE_MORE,
-    OWN_MASK,
     PythonBody,
     PythonVisit,
 )
@@ -51,18 +53,21 @@ class Served:
         self.places = {LABELS: PLACE}
         self.match = Match("/a", "a")
         self.started = []
+        self.flights = {}
         self.concluded = []
+        self.sampled_in_python = 0
         served = self
 
         class Request(kinds[1]):
             __slots__ = ()
 
             def note_start(self, headers):
-                self.match = self.name_route(self.environ)
+                self.match = self.flight[MATCH] = self.name_route(self.environ)
                 self.length = content_length(headers)
 
             def conclude(self, ended, duration_ns, cpu_ns):
                 served.concluded.append(duration_ns)
+                served.sampled_in_python += cpu_ns is not None
                 labels = (self.method, self.match.route, self.status[:3], "")
                 length = None if self.method == "HEAD" else self.length
                 numbers = (duration_ns, cpu_ns, self.queued_ns, length)
@@ -82,6 +87,7 @@ class Served:
             environ,
             lambda *arguments: self.started.append(arguments) or "write",
             lambda environ: self.match,
+            self.flights,
         )
         return request
 
@@ -203,7 +209,7 @@ def test_what_a_server_raises_is_the_applications_to_see(served):
     request = served.kind()
     environ = {"REQUEST_METHOD": "GET"}
     name_route = lambda environ: served.match  # noqa: E731
-    request.start(served.cells, ACTIVE, served.places, 0, 0, environ, server, name_route)
+    request.start(served.cells, ACTIVE, served.places, 0, 0, environ, server, name_route, {})
     with pytest.raises(AssertionError, match="already set"):
         request.start_response(STATUS, HEADERS)
 
@@ -234,7 +240,7 @@ def test_a_request_is_active_until_its_first_end(served):
 
 def test_a_request_is_timed_by_the_clocks_of_the_standard_library(served):
     before = time.perf_counter_ns(), time.thread_time_ns()
-    request = served.begin(measures=MEASURE_CPU)
+    request = served.begin(measures=MEASURE_EVERY_CPU)
     middle = time.perf_counter_ns()
     request.start_response(STATUS, HEADERS)
     while time.thread_time_ns() - before[1] < 10_000_000:
@@ -249,7 +255,7 @@ def test_a_request_is_timed_by_the_clocks_of_the_standard_library(served):
 
 
 def test_processor_time_is_not_that_of_two_threads(served):
-    request = served.begin(measures=MEASURE_CPU)
+    request = served.begin(measures=MEASURE_EVERY_CPU)
     request.start_response(STATUS, HEADERS)
     thread = threading.Thread(target=request.end)
     thread.start()
@@ -257,6 +263,30 @@ def test_processor_time_is_not_that_of_two_threads(served):
     requests, others = served.counted()
     assert requests == 1
     assert others[:2] == [0, 0]
+
+
+def test_processor_time_is_that_of_a_sample_counted_for_all(served):
+    requests = 8000
+    for _ in range(requests):
+        request = served.begin(measures=MEASURE_CPU)
+        request.start_response(STATUS, HEADERS)
+        request.end()
+    measured = served.counted()[1][0] + (CPU_SHARE - 1) * served.sampled_in_python
+    # Eight standard deviations on either side of what is expected.
+    spread = 8 * (requests * (CPU_SHARE - 1)) ** 0.5
+    assert abs(measured - requests) < spread
+
+
+def test_a_request_is_in_flight_with_its_route_until_it_ends(served):
+    request = served.begin(entered=1000)
+    (flight,) = served.flights.values()
+    assert flight == ["GET", 1000, threading.get_ident(), request.environ, None]
+    assert request.flight is flight
+    assert set(served.flights) == {id(flight)}
+    request.start_response(STATUS, HEADERS)
+    assert flight[MATCH] is served.match
+    request.end()
+    assert served.flights == {}
 
 
 def test_no_request_is_lost_among_threads(served):
@@ -277,7 +307,7 @@ def test_no_request_is_lost_among_threads(served):
 
 @pytest.mark.parametrize("change", [{0: None}, {1: 10**6}, {5: {}}, {5: None}, {0: "short"}])
 def test_a_request_that_cannot_be_started_is_none(change, served, kinds):
-    arguments = [served.cells, ACTIVE, {}, 0, 0, {"REQUEST_METHOD": "GET"}, None, None]
+    arguments = [served.cells, ACTIVE, {}, 0, 0, {"REQUEST_METHOD": "GET"}, None, None, {}]
     for at, value in change.items():
         arguments[at] = value
     request = served.kind()
@@ -290,7 +320,7 @@ def test_a_request_that_cannot_be_started_is_none(change, served, kinds):
 def test_a_request_is_started_once(served):
     request = served.begin()
     with pytest.raises(RuntimeError, match="before"):
-        request.start(served.cells, ACTIVE, {}, 0, 0, {"REQUEST_METHOD": "GET"}, None, None)
+        request.start(served.cells, ACTIVE, {}, 0, 0, {"REQUEST_METHOD": "GET"}, None, None, {})
     assert served.words[ACTIVE] == 1
 
 
@@ -308,6 +338,7 @@ def test_an_ended_request_is_in_no_cycle_with_its_environ(served):
 def test_a_request_in_a_cycle_is_collected(served):
     request = served.begin()
     request.environ["request"] = request
+    served.flights.clear()
     del request
     gc.collect()
     assert not [one for one in gc.get_objects() if isinstance(one, served.kind)]
@@ -388,6 +419,12 @@ def test_the_helper_in_c_leaves_the_same_requests_to_python():
     needs_module("flaskprof.metrics._request")
     from flaskprof.metrics import _request
 
-    assert (_request.MEASURE_CPU, _request.MEASURE_LENGTH) == (MEASURE_CPU, MEASURE_LENGTH)
-    assert _request.MEASURE_MORE == MEASURE_MORE
-    assert _request.OWN_MASK == OWN_MASK
+    names = [name for name in dir(_request) if name.isupper()]
+    assert names == [
+        "CPU_SHARE",
+        *sorted(n for n in names if n.startswith("MEASURE_")),
+        "OWN_MASK",
+    ]
+    assert {name: getattr(_request, name) for name in names} == {
+        name: getattr(visit, name) for name in names
+    }

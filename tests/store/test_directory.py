@@ -1,11 +1,13 @@
 """The data directory: what lies where, and what happens when it cannot be written."""
 
 import json
+import os
 import resource
 import stat
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -14,6 +16,7 @@ import pytest
 from flaskprof.errors import CaptureNotFound, StoreError
 from flaskprof.ids import new_capture_id
 from flaskprof.record import CaptureRecord
+from flaskprof.store import CaptureQuery
 from flaskprof.store.directory import DirectoryStore
 
 NOON = datetime(2025, 11, 22, 12, tzinfo=UTC).timestamp()
@@ -150,6 +153,7 @@ def test_a_directory_of_another_user_is_told_in_one_sentence(open_to_all):
     path.mkdir(mode=0o555)
     script = f"""
 import sys; sys.path[:] = {sys.path!r}
+from flaskprof.store import CaptureQuery
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.errors import StoreError
 from flaskprof.record import CaptureRecord
@@ -248,6 +252,7 @@ def test_bytes_used_of_a_directory_deleted_while_running_is_zero_at_once(directo
 def test_threads_and_processes_save_side_by_side(directory):
     script = f"""
 import sys; sys.path[:] = {sys.path!r}
+from flaskprof.store import CaptureQuery
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.record import CaptureRecord
 from flaskprof.ids import new_capture_id
@@ -290,3 +295,44 @@ def test_bytes_and_files_of_all_captures_are_counted(store):
     total, files = fresh.usage()
     assert (total, files) == (fresh.bytes_used(), 9)
     assert total > 450
+
+
+def test_what_is_announced_is_known_by_every_process_until_it_is_withdrawn(store, directory):
+    record, other = make_record(), make_record()
+    assert not store.is_announced(record.id)
+    store.announce(record.id)
+    elsewhere = DirectoryStore(directory)
+    assert elsewhere.is_announced(record.id)
+    assert not elsewhere.is_announced(other.id)
+    assert elsewhere.list(CaptureQuery()).matching == 0
+    store.save(record, {".prof": b"profile"})
+    store.withdraw(record.id)
+    store.withdraw(other.id)
+    assert not elsewhere.is_announced(record.id)
+    assert elsewhere.list(CaptureQuery()).matching == 1
+
+
+def test_an_announcement_of_a_process_that_died_is_not_believed_for_long(store, directory):
+    record = make_record()
+    store.announce(record.id)
+    (announcement,) = directory.rglob("*.announced")
+    minutes_ago = time.time() - 120
+    os.utime(announcement, (minutes_ago, minutes_ago))
+    assert not store.is_announced(record.id)
+    hours_ago = time.time() - 7200
+    os.utime(announcement, (hours_ago, hours_ago))
+    store.list(CaptureQuery())
+    assert not announcement.exists()
+
+
+@pytest.mark.parametrize("capture_id", ["", "../x", "\udcff", "f" * 12 + "7fff8" + "f" * 15])
+def test_what_is_no_id_is_not_announced(store, capture_id):
+    assert not store.is_announced(capture_id)
+
+
+def test_where_nothing_can_be_written_nothing_is_announced(tmp_path):
+    (tmp_path / "file").touch()
+    store = DirectoryStore(tmp_path / "file")
+    record = make_record()
+    store.announce(record.id)
+    assert not store.is_announced(record.id)

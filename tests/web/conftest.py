@@ -2,24 +2,29 @@
 
 import cProfile
 import json
-import marshal
+import time
 from collections import Counter
 from collections.abc import Sequence
-from html.parser import HTMLParser
 
 import flask
 import pytest
+from pages import NOW, Document, to_prof
 from werkzeug.test import Client
 
 from flaskprof.config import Settings
 from flaskprof.errors import CaptureNotFound
 from flaskprof.ids import new_capture_id
+from flaskprof.metrics import totals
+from flaskprof.metrics.folding import Reading
+from flaskprof.metrics.in_flight import Row, Worker
+from flaskprof.metrics.layout import FIXED_CELLS, Cell, label_text
+from flaskprof.metrics.live import Live
+from flaskprof.metrics.ring import note_totals, recent_directory
+from flaskprof.metrics.totals import Totals
 from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
 from flaskprof.store.spread import bin_of
 from flaskprof.web.app import Viewer
-
-NOW = 1_800_000_000.0
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -41,6 +46,7 @@ class MemoryStore:
 
     def __init__(self):
         self.records: dict[str, CaptureRecord] = {}
+        self.announced: set[str] = set()
         self.files: dict[tuple[str, str], bytes] = {}
 
     def add(self, profile: bytes, *, started: float = NOW - 60, **fields) -> CaptureRecord:
@@ -79,11 +85,21 @@ class MemoryStore:
     def spread(self, query: CaptureQuery) -> dict[int, int]:
         return Counter(bin_of(record.duration_seconds) for record in self._matching(query))
 
+    def marks(self, each: int):
+        found: dict[tuple[str, str], Sequence[tuple[str, float]]] = {}
+        for record in self.records.values():
+            marks = found.setdefault((record.method, record.route), [])
+            marks.append((record.id, record.duration_seconds))
+        return {key: marks[:each] for key, marks in found.items()}
+
     def record(self, capture_id: str) -> CaptureRecord:
         try:
             return self.records[capture_id]
         except KeyError:
             raise CaptureNotFound(f"no capture {capture_id}") from None
+
+    def is_announced(self, capture_id: str) -> bool:
+        return capture_id in self.announced
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         try:
@@ -94,63 +110,6 @@ class MemoryStore:
 
 def _values(records: Sequence[CaptureRecord], name: str) -> list[str]:
     return sorted({getattr(record, name) for record in records})
-
-
-class Document(HTMLParser):
-    """What a test wants to know of a page: tables, links, headings, tags and attributes."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.links: dict[str, str] = {}
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.text = ""
-        self._cell = self._link = None
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self._cell = ""
-        elif tag == "a":
-            self._link = (dict(attrs).get("href"), "")
-
-    def handle_endtag(self, tag):
-        if tag in ("dt", "dd", "li", "p", "h1", "h2", "td", "th"):
-            self.text += " "
-        if tag in ("td", "th") and self._cell is not None:
-            self.rows[-1].append(" ".join(self._cell.split()))
-            self._cell = None
-        elif tag == "a" and self._link is not None:
-            self.links[" ".join(self._link[1].split())] = self._link[0]
-            self._link = None
-
-    def handle_data(self, data):
-        self.text += data
-        if self._cell is not None:
-            self._cell += data
-        if self._link is not None:
-            self._link = (self._link[0], self._link[1] + data)
-
-    def values(self, attribute: str) -> list[str]:
-        return [value for _, name, value in self.attributes if name == attribute]
-
-    def body(self) -> list[list[str]]:
-        """The rows of the tables without their heads."""
-        return [row for row in self.rows if row and row[0] not in ("Function", "Request")]
-
-    def column(self, name: str) -> list[str]:
-        head = next(row for row in self.rows if name in row)
-        return [row[head.index(name)] for row in self.body()]
-
-
-def to_prof(functions: dict) -> bytes:
-    """`.prof` bytes of pstats' dictionary."""
-    return marshal.dumps(functions)
 
 
 @pytest.fixture(scope="session")
@@ -225,6 +184,54 @@ def settings():
     return Settings()
 
 
+class Processes:
+    """What processes did and do, and since when that is known, as `Live` reads it."""
+
+    BOUNDS = (0.1, 0.5, 1.0)
+
+    def __init__(self, directory):
+        self.rows = []
+        self._directory = directory
+        self._totals = Totals(tuple(int(bound * 1e9) for bound in self.BOUNDS), 500)
+        (directory / "metrics").mkdir()
+
+    def known_since(self, now):
+        note_totals(recent_directory(self._directory), self._directory / "metrics", now)
+
+    def answered(self, route, buckets, *, method="GET", status="200", seconds=1.0, cpu=None):
+        """Count requests, so many in each bucket, that took `seconds` together."""
+        cells = [0] * FIXED_CELLS + list(buckets)
+        cells[Cell.DURATION] = int(seconds * 1e9)
+        if cpu is not None:
+            cells[Cell.CPU], cells[Cell.CPU_COUNT] = int(cpu * 1e9), sum(buckets)
+        labels = (method, route, status)
+        self._totals.requests[label_text(labels)] = totals.Row(labels, 1, cells)
+
+    def flies(self, route, age_seconds, method="GET", thread="waitress-1"):
+        started_ns = time.perf_counter_ns() - int(age_seconds * 1e9)
+        self.rows.append(Row(started_ns, method, route, thread))
+
+    def live(self):
+        return Live(
+            reading=lambda: Reading(self._totals, 2, 0, 0, 0, 1, is_settled=True),
+            workers=lambda: [Worker(4711, self.rows)],
+            recent=recent_directory(self._directory),
+        )
+
+
+@pytest.fixture
+def processes(tmp_path):
+    processes = Processes(tmp_path)
+    processes.known_since(NOW - 300)
+    return processes
+
+
+@pytest.fixture
+def front(store, settings, processes):
+    """A viewer with processes that are watched."""
+    return Viewer(store, settings=settings, clock=lambda: NOW, live=processes.live())
+
+
 @pytest.fixture
 def viewer(store, settings):
     return Viewer(store, settings=settings, clock=lambda: NOW)
@@ -233,6 +240,12 @@ def viewer(store, settings):
 @pytest.fixture
 def client(viewer):
     return Client(viewer)
+
+
+@pytest.fixture
+def parse():
+    """Return what parses a page."""
+    return Document
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from flaskprof.web.figures import visible
 
+VIEWS = ("flame", "table", "sandwich", "tree", "source")
 EXECUTABLE = {"script", "iframe", "object", "embed", "base", "img", "style", "meta", "link"}
 
 
@@ -36,13 +37,9 @@ def hostile(store, hostile_prof, hostile_names):
 
 def paths(capture, ask):
     rows = ask(f"/c/{capture.id}?rows=all")["table"]["rows"]
-    return [
-        "/",
-        "/captures",
-        f"/c/{capture.id}?view=table",
-        f"/c/{capture.id}",
-        *(row["link"] for row in rows),
-    ]
+    of_capture = [f"/c/{capture.id}?view={view}" for view in VIEWS]
+    of_functions = [row["link"].replace("sandwich", view) for row in rows for view in VIEWS]
+    return ["/", "/captures", *of_capture, *of_functions]
 
 
 def test_nothing_foreign_becomes_markup(see, ask, hostile, hostile_names):
@@ -75,8 +72,8 @@ def test_names_stand_in_isolation_from_the_text_around_them(client, ask, hostile
         text = client.get(path).text
         around[path] = set(re.findall(r"<(\w+)[^>]*>\s*שלום", text))
         assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x08\x0b-\x1f]", text)
-    assert around["/"] == {"bdi", "option"}
-    assert around[f"/c/{hostile.id}"] == {"bdi"}
+    assert around["/captures"] == {"bdi", "option"}
+    assert around[f"/c/{hostile.id}?view=table"] == {"bdi"}
     assert set().union(*around.values()) == {"bdi", "option", "title"}
 
 

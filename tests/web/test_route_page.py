@@ -1,9 +1,10 @@
 """The page of one route."""
 
+from dataclasses import replace
+
 import pytest
 from werkzeug.test import Client
 
-from flaskprof.metrics.instruments import Metrics
 from flaskprof.web.app import Viewer
 from flaskprof.web.links import Links
 
@@ -77,7 +78,7 @@ def test_the_newest_are_merged_and_a_sentence_says_so(see, ask, orders):
     assert len(wanted) == 24
     assert ask(ADDRESS)["links"]["merge"] == "/merge?" + "&".join(f"c={i}" for i in wanted)
     assert "Merged profile of the newest 24" in page.links
-    assert "adds up its newest 24 captures; 1 sampled among them are left out" in page.text
+    assert "adds up its newest 24 captures; 1 sampled among them is left out" in page.text
 
 
 def test_a_mark_of_the_histogram_leads_to_its_capture(see, orders):
@@ -97,6 +98,21 @@ def test_a_route_without_captures_is_not_found(ask, orders):
     assert ask("/r/", status=404)["status"] == 404
 
 
+@pytest.mark.parametrize("looks", range(1, 6))
+def test_captures_that_go_while_the_page_is_made_are_no_fault(client, orders, looks):
+    """They are deleted between two of the looks that a page takes at the store."""
+    ask, seen = orders.list, []
+
+    def list_some(query):
+        seen.append(query)
+        if len(seen) == looks:
+            orders.records.clear()
+        return ask(query)
+
+    orders.list = list_some
+    assert client.get(ADDRESS).status_code in (200, 404)
+
+
 def test_one_capture_is_enough(see, store, capture):
     page = see("/r/?route=/heavy-computation&method=GET")
     assert "Compare slowest with median" not in page.links
@@ -113,13 +129,9 @@ def test_hostile_routes_are_shown_as_what_they_are(see, store, hostile_names):
         assert page.tags.count("script") == len(page.values("src"))
 
 
-def test_all_requests_stand_behind_the_captures(orders, settings):
-    metrics = Metrics((0.1, 0.5, 1.0))
-    for seconds in (0.05, 0.3, 0.3, 2.0):
-        metrics.observe("GET", ROUTE, "200", round(seconds * 10**9))
-    viewer = Viewer(
-        orders, settings=settings, clock=lambda: NOW, totals=metrics.collector.totals
-    )
+def test_all_requests_stand_behind_the_captures(orders, settings, processes):
+    processes.answered(ROUTE, [1, 2, 0, 1], seconds=2.65)
+    viewer = Viewer(orders, settings=settings, clock=lambda: NOW, live=processes.live())
     client = Client(viewer)
     data = client.get(ADDRESS, headers={"Accept": "application/json"}).json
     assert data["requests"] == {
@@ -131,12 +143,12 @@ def test_all_requests_stand_behind_the_captures(orders, settings):
     text = client.get(ADDRESS).text
     assert text.count('<rect class="requests"') == 4  # one of them in the legend
     assert "2 of all requests, 100 ms to 500 ms" in text
-    metrics.close()
 
 
-def test_metrics_that_cannot_be_read_leave_the_page_whole(orders, settings):
-    def totals():
+def test_metrics_that_cannot_be_read_leave_the_page_whole(orders, settings, processes):
+    def reading():
         raise OSError("gone")
 
-    client = Client(Viewer(orders, settings=settings, clock=lambda: NOW, totals=totals))
+    live = replace(processes.live(), reading=reading)
+    client = Client(Viewer(orders, settings=settings, clock=lambda: NOW, live=live))
     assert client.get(ADDRESS).status_code == 200

@@ -1,34 +1,20 @@
 """What the pages of a profile are about: one capture, several added up, all of their code."""
 
-from array import array
-
 import pytest
+from captured import ROOT, ROW, TREE, VIEW, add_tree
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 
 from flaskprof.config import Settings
 from flaskprof.errors import CaptureNotFound
-from flaskprof.formats import FORMATS
 from flaskprof.profiles.estimate import EstimatedTree
-from flaskprof.profiles.model import CallGraph, CallTree, Function
+from flaskprof.profiles.model import CallGraph, CallTree
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.subject import MOST_MERGED, merged, subject_of
 from flaskprof.web.visit import Visit
-
-ROOT = Function("/venv/lib/python3.12/site-packages/flask/app.py", 9, "wsgi_app")
-VIEW = Function("/srv/shop/views.py", 10, "order")
-LOAD = Function("/venv/lib/python3.12/site-packages/orm/query.py", 5, "all")
-ROW = Function("/srv/shop/models.py", 3, "from_row")
-TREE = CallTree(
-    (ROOT, VIEW, LOAD, ROW),
-    array("q", [-1, 0, 1, 2]),
-    array("q", [0, 1, 2, 3]),
-    array("q", [1, 1, 2, 30]),
-    array("q", [1_000, 20_000, 300_000, 4_000_000]),
-)
 
 
 def visit_of(store, query=""):
@@ -41,13 +27,6 @@ def visit_of(store, query=""):
         now=1_800_000_000.0,
         origin="http://localhost",
     )
-
-
-def add_tree(store, tree=TREE, **fields):
-    record = store.add(b"", has_stacks=True, route="/orders", **fields)
-    store.files[record.id, ".prof"] = FORMATS["prof"].write(call_graph(tree), record)
-    store.files[record.id, ".pb.gz"] = FORMATS["pprof"].write(tree, record)
-    return record
 
 
 def test_a_capture_with_stacks_is_exact_and_agrees_with_its_sums(store):

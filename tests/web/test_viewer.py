@@ -102,7 +102,7 @@ def test_the_bare_prefix_leads_to_the_list(viewer, query):
 def test_the_client_has_html_or_json_as_it_asks(client, capture, accept, mimetype):
     response = client.get(f"/c/{capture.id}", headers={"Accept": accept})
     assert response.mimetype == mimetype
-    assert response.headers["Vary"] == "Accept"
+    assert "Accept" in response.vary
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -261,7 +261,12 @@ def test_every_link_works_where_the_viewer_is_mounted_deeper(viewer, capture):
         path = url.removeprefix(root)
         done.add(url)
         response = client.get(path, base_url=base)
-        assert response.status_code == 200, url
+        if response.status_code == 303:
+            assert response.headers["Location"].startswith(f"{root}/"), url
+            todo.append(response.headers["Location"])
+            continue
+        # The only capture of its route has none before it.
+        assert response.status_code == (404 if "a=previous" in url else 200), url
         if response.mimetype != "text/html" or len(done) > 40:
             continue
         for part in response.text.split('href="')[1:] + response.text.split('src="')[1:]:

@@ -1,5 +1,7 @@
 """The viewer over a real data directory."""
 
+import time
+
 from werkzeug.test import Client
 
 from flaskprof.config import Settings
@@ -53,3 +55,19 @@ def test_a_file_that_cannot_be_read_is_said_to_be_so(tmp_path):
     response = Client(Viewer(store, settings=Settings())).get(f"/c/{record.id}", headers=JSON)
     assert response.status_code == 503
     assert "Is a directory" in response.json["detail"]
+
+
+def test_the_capture_of_a_long_request_is_being_written_when_it_ends(tmp_path, flask_prof):
+    store = DirectoryStore(tmp_path)
+    client = Client(Viewer(store, settings=Settings()))
+    a_minute_ago = time.time() - 60
+    record = CaptureRecord(
+        id=new_capture_id(a_minute_ago), started=a_minute_ago, duration_seconds=60.0
+    )
+    assert client.get(f"/c/{record.id}").status_code == 404
+    store.announce(record.id)
+    for address in (f"/c/{record.id}", f"/c/{record.id}.prof"):
+        response = client.get(address)
+        assert (response.status_code, response.headers["Refresh"]) == (202, "1")
+    store.save(record, {".prof": flask_prof})
+    assert client.get(f"/c/{record.id}").status_code == 200

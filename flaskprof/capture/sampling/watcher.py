@@ -7,6 +7,7 @@ What wants to be looked at is watched::
     watcher.forget(target)
 
 There is one thread however much is watched, and while nothing is it waits without polling.
+It also keeps the table of requests in flight, at a pace of the table's own.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from flaskprof import log
 from flaskprof.capture.sampling.native import Signal, original, start_thread
 from flaskprof.metrics.instruments import Metrics
 
-__all__ = ["NoWatcherError", "Target", "Watcher", "next_round", "why_no_watcher"]
+__all__ = ["NoWatcherError", "Table", "Target", "Watcher", "next_round", "why_no_watcher"]
 
 _PACE_SECONDS = 0.01
 _MOST_OF_A_CPU = 0.05
+_FOREVER = -1.0
+_AFTER_FAILURE_SECONDS = 1.0
 
 
 class NoWatcherError(Exception):
@@ -43,6 +46,14 @@ class Target(Protocol):
         ...
 
 
+class Table(Protocol):
+    """What is kept up to date beside, at its own pace."""
+
+    def tick(self) -> float:
+        """Do what is due; return after how many seconds more is, negative for never."""
+        ...
+
+
 class Watcher:
     """Calls what is watched about 100 times a second, from a thread of its own.
 
@@ -52,11 +63,13 @@ class Watcher:
     twentieth of a processor.
 
     `watch` and `forget` take no lock and wait for nothing: they may be called from
-    anywhere. A process that forks needs a new watcher in the child.
+    anywhere, and so may `wake`, after which `table` has its tick. A process that forks
+    needs a new watcher in the child.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, table: Table | None = None) -> None:
         self._metrics = metrics
+        self._table = table
         # Changed and copied in single steps of the interpreter. The values mean nothing.
         self._targets: dict[Target, None] = {}
         self._wake = Signal()
@@ -90,6 +103,10 @@ class Watcher:
         """Look at `target` no more; one last look may still be under way."""
         self._targets.pop(target, None)
 
+    def wake(self) -> None:
+        """Let the table have its tick now."""
+        self._wake.set()
+
     def close(self, timeout_seconds: float) -> bool:
         """End the thread; false if that took longer than `timeout_seconds`. Call it once."""
         self._is_closing = True
@@ -105,6 +122,7 @@ class Watcher:
                 else:
                     busy_seconds = self._round()
                     due = next_round(due, perf_counter(), busy_seconds)
+                    self._tick()
                 self._wake.wait(max(0.0, due - perf_counter()))
         finally:
             self._ended.set()
@@ -112,11 +130,22 @@ class Watcher:
     def _park(self) -> float:
         """Wait until there is something to look at; return when to do so."""
         self._is_parked = True
-        if not self._targets and not self._is_closing:
-            self._wake.wait()
+        while not self._targets and not self._is_closing:
+            self._wake.wait(self._tick())
         self._is_parked = False
         # Not at once: what has just begun would always be seen at its beginning.
         return perf_counter() + random.random() * _PACE_SECONDS  # noqa: S311  no secret
+
+    def _tick(self) -> float:
+        """Keep the table; return after how many seconds to do so again."""
+        if self._table is None:
+            return _FOREVER
+        try:
+            return self._table.tick()
+        except Exception:  # noqa: BLE001  requests are not seen, and answered all the same
+            self._metrics.count_failure("watcher")
+            log.once("table", "flaskprof failed to show requests in flight", exc_info=True)
+            return _AFTER_FAILURE_SECONDS
 
     def _round(self) -> float:
         """Look at every target once; return the seconds of processor time that this took."""

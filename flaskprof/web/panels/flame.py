@@ -1,33 +1,56 @@
-"""The flame view: the whole tree of calls as boxes, as wide as their time.
+"""The flame view: the stacks as boxes as wide as their time, which a script draws.
 
-A script draws it from data of an address of its own; what it shows is in its address too.
+Below it stand the few functions that took the most time themselves, for whoever reads first
+or has no script.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flaskprof.profiles.model import Function
+from flaskprof.profiles.table import ordered, rows_of
 from flaskprof.web.panels import Panel
+from flaskprof.web.panels.table import table
+from flaskprof.web.rows import FunctionRow, function_row
 from flaskprof.web.subject import Subject
 
 __all__ = ["flame"]
 
+_ROWS = 10
+
 
 @dataclass(frozen=True, slots=True)
-class FlameView:
-    """Where the script finds the tree and, for each function, its page."""
+class FlamePanel:
+    """Where the script finds what it draws, and whoever has no script the same in rows.
 
-    tree_url: str
+    The script itself restricts it to the application's own code.
+    """
+
+    data_url: str
     function_url: str
-    rows_url: str
+    tree_url: str
+    table_url: str
+    rows: Sequence[FunctionRow]
+    is_sampled: bool
 
 
-def flame(subject: Subject, _function: Function | None) -> Panel:
-    """Show the frame that the tree is drawn in."""
-    view = FlameView(
-        tree_url=subject.tree_data(app=""),
+def flame(subject: Subject, function: Function | None) -> Panel:
+    """Show the stacks as boxes; a program gets the functions with their times."""
+    view = FlamePanel(
+        data_url=subject.tree_data(app=""),
         function_url=subject.page(view="sandwich", fn="KEY", app=""),
-        rows_url=subject.page(view="tree"),
+        tree_url=subject.page(view="tree", fn=subject.key(function)),
+        table_url=subject.page(view="table", fn=subject.key(function)),
+        rows=[
+            function_row(
+                row,
+                url=subject.function_page(row.function),
+                recording_ns=subject.recording_ns(row.function),
+            )
+            for row in rows_of(subject.graph, ordered(subject.graph)[:_ROWS])
+        ],
+        is_sampled=subject.truth == "sampled",
     )
-    return Panel("_flame_panel.html", view, lambda: {"tree": view.tree_url})
+    return Panel("_flame_panel.html", view, lambda: table(subject, function).data())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.table import rows
+from flaskprof.profiles.table import ordered, rows_of
 from flaskprof.web.figures import Figure, count
 from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionRow, function_row, row_data
@@ -16,7 +16,7 @@ from flaskprof.web.subject import Subject
 
 __all__ = ["STATE", "table"]
 
-STATE = ("sort", "order", "search", "rows", "restricted")
+STATE = ("sort", "order", "search", "rows", "page", "restricted")
 """What of a query says how the table is."""
 
 
@@ -27,13 +27,15 @@ class TableView:
     heads: Sequence[Head]
     rows: Sequence[FunctionRow]
     matching: Figure
-    is_whole: bool
+    first: int
+    last: int
+    previous_url: str
+    next_url: str
     is_sampled: bool
     search: str
     hidden: Sequence[tuple[str, str]]
     clear_url: str
-    many: Figure
-    many_url: str
+    many: Figure | None
     all_url: str
     restrictions: Sequence[str]
     restrict_url: str
@@ -44,14 +46,17 @@ def table(subject: Subject, function: Function | None) -> Panel:
     visit = subject.visit
     state = TableState.from_query(visit.query, visit.settings)
     restrictions = visit.settings.restrictions
-    found = rows(
-        subject.graph,
+    graph = subject.graph
+    found = ordered(
+        graph,
         state.sort_by,
         restrictions if state.is_restricted else (),
         state.search,
         descending=state.is_descending,
     )
-    shown = found[: state.limit]
+    shown = rows_of(graph, found[state.window])
+    is_paged = state.limit is None and len(found) > MANY_ROWS
+    has_more = len(found) > state.page * MANY_ROWS and shown
 
     def here(**changes: str) -> str:
         return subject.page(view="table", fn=subject.key(function), **state.to_query(**changes))
@@ -68,7 +73,10 @@ def table(subject: Subject, function: Function | None) -> Panel:
             for row in shown
         ],
         matching=count(len(found)),
-        is_whole=len(shown) == len(found),
+        first=state.window.start + 1,
+        last=state.window.start + len(shown),
+        previous_url=here(page=str(state.page - 1)) if state.page > 1 else "",
+        next_url=here(page=str(state.page + 1)) if is_paged and has_more else "",
         is_sampled=subject.truth == "sampled",
         search=state.search,
         hidden=subject.hidden(
@@ -77,9 +85,8 @@ def table(subject: Subject, function: Function | None) -> Panel:
             **{name: value for name, value in state.to_query().items() if name != "search"},
         ),
         clear_url=here(search=""),
-        many=count(MANY_ROWS),
-        many_url=here(rows=str(MANY_ROWS)) if len(shown) < MANY_ROWS < len(found) else "",
-        all_url=here(rows="all"),
+        many=count(MANY_ROWS) if len(found) > MANY_ROWS else None,
+        all_url=here(rows="all") if not is_paged and len(shown) < len(found) else "",
         restrictions=[str(item) for item in restrictions] if state.is_restricted else [],
         restrict_url=here(restricted="no" if state.is_restricted else ""),
     )
@@ -92,7 +99,9 @@ def table(subject: Subject, function: Function | None) -> Panel:
                 "restrictions": list(restrictions) if state.is_restricted else [],
                 "matching": len(found),
                 "rows": [
-                    row_data(row, url=subject.function_page(row.function)) for row in shown
+                    row_data(row, url=subject.function_page(row.function))
+                    # Programs have no trouble with long lists.
+                    for row in (rows_of(graph, found) if state.limit is None else shown)
                 ],
             }
         }

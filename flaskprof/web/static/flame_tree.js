@@ -45,7 +45,13 @@ class FlameTree {
     for (let d = 0; d < this.depths; d++) rowStart[d + 1] += rowStart[d];
     const next = rowStart.slice();
     this.rows = new Int32Array(count);
-    for (let node = 0; node < count; node++) this.rows[next[depth[node]]++] = node;
+    this.kinds = {}; // nanoseconds of their own code
+    for (let node = 0; node < count; node++) {
+      this.rows[next[depth[node]]++] = node;
+      const kind = slug(functions.kind[this.function[node]]);
+      if (node && !(this.folded && this.folded[node]))
+        this.kinds[kind] = (this.kinds[kind] || 0) + this.self[node];
+    }
   }
 
   // The first place in rows, of this depth and from `from` on, whose node ends after `time`.
@@ -83,6 +89,17 @@ class FlameTree {
     if (this.rows[place] !== node) place = this.rows.indexOf(node, this.rowStart[d]);
     place += step;
     return place >= this.rowStart[d] && place < this.rowStart[d + 1] ? this.rows[place] : -1;
+  }
+
+  // The deepest node that holds all of a range of time.
+  innermost({ left, right }) {
+    let node = 0;
+    for (let d = 1; d < this.depths; d++) {
+      const next = this.at(d, left);
+      if (next < 0 || this.start[next] + this.total[next] < right) break;
+      node = next;
+    }
+    return node;
   }
 
   // The nodes from the first below the root to this one.
@@ -192,6 +209,15 @@ function scaleOf(ns) {
 // A number's thousands set apart.
 function grouped(digits) {
   return String(digits).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+}
+
+function many(number, what, plural = "s") {
+  return `${grouped(number)} ${what}${number === 1 ? "" : plural}`;
+}
+
+// The kind of a function as a name for its colour.
+function slug(kind) {
+  return kind.split(" ")[0];
 }
 
 function percent(part, whole) {

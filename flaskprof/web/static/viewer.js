@@ -1,18 +1,207 @@
-// Niceties. Every page is whole without this file.
+// Keys, and moving about without loading a page anew. Every page is whole without this file.
 "use strict";
 
-// "/" goes to the search field, as on many a site.
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, select, textarea")) return;
-  const field = document.querySelector("input[type=search]");
-  if (!field) return;
-  event.preventDefault();
-  field.focus();
-  field.select();
-});
+(() => {
+  const KEYS = [
+    ["?", "this list of keys"],
+    ["/", "search"],
+    ["1 … 5", "the views of a profile, from left to right"],
+    ["↓ ↑ or j k", "next and previous row"],
+    ["→ ←", "open and close a row of the tree, or go to its caller"],
+    ["Home End", "first and last row"],
+    ["Enter", "open what the row is about"],
+    ["s", "the source of the row’s function"],
+    ["a", "the application’s own code alone, or all of it"],
+    ["Escape", "back from a field or this list"],
+  ];
 
-// Times are printed in UTC; pointing at one tells it in the reader's own time zone.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
-}
+  const one = (query, within = document) => within.querySelector(query);
+  const all = (query, within = document) => [...within.querySelectorAll(query)];
+  const rows = () => all("#content tbody tr").filter((row) => one("th a, td a", row));
+  const make = (name, text = "") => {
+    const element = document.createElement(name);
+    element.textContent = text;
+    return element;
+  };
+
+  // What is selected and shown in one view is so in the others: the flame view keeps its state
+  // in the address without a request, so links to other views are completed when they are used.
+  const carry = (link) => {
+    const here = new URLSearchParams(location.search);
+    const to = new URL(link.href);
+    for (const name of ["fn", "app"]) {
+      if (here.has(name)) to.searchParams.set(name, here.get(name));
+      else to.searchParams.delete(name);
+    }
+    link.href = to.href;
+  };
+  for (const event of ["pointerdown", "focusin", "click"]) {
+    document.addEventListener(event, (happened) => {
+      const link = happened.target.closest?.(".tabs a");
+      if (link && one("canvas.flame")) carry(link);
+    }, true);
+  }
+
+  // Rows are walked with one of them in the order of Tab, the others beside it.
+  let current = null;
+  const focus = (row) => {
+    if (!row) return;
+    current?.removeAttribute("tabindex");
+    current = row;
+    row.tabIndex = 0;
+    row.focus();
+    row.scrollIntoView({ block: "nearest" });
+  };
+  const walk = (step) => {
+    const every = rows();
+    if (!every.length) return false;
+    const at = every.indexOf(document.activeElement.closest("tbody tr") ?? current);
+    if (at < 0) {
+      focus(one("#content tbody tr.current") ?? every[step < 0 ? every.length - 1 : 0]);
+    } else focus(every[Math.min(Math.max(at + step, 0), every.length - 1)]);
+    return true;
+  };
+
+  // A row of the tree opens in place: the page is fetched, and its panel takes the other's.
+  const show = async (url, isNew) => {
+    const response = await fetch(url, { headers: { Accept: "text/html" } });
+    if (!response.ok) return location.assign(url);
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const [old, panel] = [one("#panel"), one("#panel", page)];
+    if (!old || !panel) return location.assign(url);
+    const sideways = one(".scroller", old)?.scrollLeft ?? 0;
+    old.replaceWith(document.adoptNode(panel));
+    const scroller = one(".scroller", panel);
+    if (scroller) scroller.scrollLeft = sideways;
+    if (isNew) history.pushState({ soft: true }, "", url);
+    const id = new URL(url, location.href).hash.slice(1);
+    if (id) focus(document.getElementById(id));
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-soft]");
+    const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.button);
+    if (!link || !isPlain) return;
+    event.preventDefault();
+    history.replaceState({ soft: true }, "");
+    show(link.href, true).catch(() => location.assign(link.href));
+  });
+  window.addEventListener("popstate", (event) => {
+    if (event.state?.soft) show(location.href, false).catch(() => location.reload());
+  });
+
+  const fold = (isOpen) => {
+    const row = document.activeElement.closest("tr[aria-level]");
+    if (!row) return false;
+    if (row.getAttribute("aria-expanded") === String(!isOpen)) {
+      one("a.fold", row).click();
+      return true;
+    }
+    const level = Number(row.getAttribute("aria-level"));
+    if (isOpen) {
+      if (row.getAttribute("aria-expanded") === "true") walk(1);
+      return true;
+    }
+    let above = row.previousElementSibling;
+    while (above && Number(above.getAttribute("aria-level")) >= level) {
+      above = above.previousElementSibling;
+    }
+    focus(above);
+    return true;
+  };
+
+  const help = () => {
+    let dialog = one("dialog.keys");
+    if (!dialog) {
+      dialog = document.body.appendChild(make("dialog"));
+      dialog.className = "keys";
+      dialog.setAttribute("aria-labelledby", "keys");
+      dialog.appendChild(make("h2", "Keys")).id = "keys";
+      const list = dialog.appendChild(make("dl"));
+      for (const [key, text] of KEYS) {
+        const pair = list.appendChild(make("div"));
+        pair.appendChild(make("dt")).appendChild(make("kbd", key));
+        pair.appendChild(make("dd", text));
+      }
+      if (one("canvas.flame")) {
+        dialog.appendChild(make("p", "In the flame view: arrows walk, Enter zooms in, Escape "
+          + "shows everything, + and − zoom, n and N go from match to match, i turns it over."));
+      }
+      const form = dialog.appendChild(make("form"));
+      form.method = "dialog";
+      form.appendChild(make("button", "Close"));
+    }
+    if (dialog.open) dialog.close();
+    else dialog.showModal();
+  };
+
+  const follow = (link) => {
+    if (!link) return false;
+    link.click();
+    return true;
+  };
+  const search = () => {
+    const field = one("#content input[type=search]");
+    field?.focus();
+    field?.select();
+    return Boolean(field);
+  };
+  const source = () => {
+    const row = document.activeElement.closest("tbody tr");
+    const link = row && one("a[href*='fn=']", row);
+    if (!link) return false;
+    const to = new URL(link.href);
+    to.searchParams.set("view", "source");
+    location.assign(to.href);
+    return true;
+  };
+  const open = () => {
+    const row = document.activeElement;
+    return row.matches("tbody tr") && follow(one("th a:not(.fold)", row) ?? one("a", row));
+  };
+
+  const DO = {
+    "?": () => (help(), true),
+    "/": search,
+    j: () => walk(1),
+    k: () => walk(-1),
+    ArrowDown: () => walk(1),
+    ArrowUp: () => walk(-1),
+    ArrowRight: () => fold(true),
+    ArrowLeft: () => fold(false),
+    Home: () => current === document.activeElement && (focus(rows()[0]), true),
+    End: () => current === document.activeElement && (focus(rows().at(-1)), true),
+    Enter: open,
+    s: source,
+    a: () => follow(one("a.switch")),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { key, target } = event;
+    if (key === "Escape") {
+      for (const menu of all("details.menu[open]")) menu.open = false;
+      if (target.matches("input, select")) target.blur();
+      return;
+    }
+    if (target.closest("input, textarea") || (target.closest("select, dialog") && key !== "?")) {
+      return;
+    }
+    // The flame view has keys of its own, and beside it arrows scroll.
+    const isElsewhere = one("canvas.flame") && !target.closest("tbody tr");
+    if (isElsewhere && !/^[?/1-9jk]$/.test(key)) return;
+    if (/^[1-9]$/.test(key) ? follow(all(".tabs a")[key - 1]) : DO[key]?.()) {
+      event.preventDefault();
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    for (const menu of all("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  // Times are printed in UTC; pointing at one tells it in the reader's own time zone.
+  for (const time of all("time[datetime]")) {
+    time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
+  }
+})();

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 from flaskprof.web.views.capture import capture, function, merge
 from flaskprof.web.views.captures import captures
+from flaskprof.web.views.compare import compare_export, compare_page, compare_tree
 from flaskprof.web.views.export import capture_export, merge_export
 from flaskprof.web.views.files import download_profile, download_record, download_stacks
 from flaskprof.web.views.flame import capture_tree, merge_tree
+from flaskprof.web.views.overview import overview
 from flaskprof.web.views.route import route
 from flaskprof.web.visit import View
 
 __all__ = ["VIEWS"]
 
 VIEWS: Mapping[str, View] = {
-    "overview": captures,
+    "overview": overview,
     "captures": captures,
     "route": route,
     "capture": capture,
@@ -24,6 +26,9 @@ VIEWS: Mapping[str, View] = {
     "merge": merge,
     "merge_tree": merge_tree,
     "merge_export": merge_export,
+    "compare": compare_page,
+    "compare_tree": compare_tree,
+    "compare_export": compare_export,
     "function": function,
     "download_profile": download_profile,
     "download_stacks": download_stacks,

@@ -12,20 +12,24 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, NotFound
 
-from flaskprof.formats import FORMATS
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
-from flaskprof.web.figures import Figure, count, seconds
+from flaskprof.web.comparisons import Suggestion, route_of, suggestions
+from flaskprof.web.exports import EXPORTS
+from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
 from flaskprof.web.panels.flame import flame
 from flaskprof.web.panels.sandwich import sandwich
 from flaskprof.web.panels.source import source
 from flaskprof.web.panels.table import STATE, table
 from flaskprof.web.panels.tree import tree
+from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
+    CaptureRow,
     FunctionRow,
     KindShare,
     Summary,
+    capture_row,
     function_row,
     kind_shares,
     profile_data,
@@ -65,7 +69,7 @@ class CaptureView:
     summary: Summary
     is_merge: bool
     title: str
-    parts: Sequence[tuple[str, str]]
+    parts: Sequence[CaptureRow]
     truth: str
     total: Figure
     total_calls: Figure
@@ -79,17 +83,21 @@ class CaptureView:
     exports: Sequence[Export]
     record_url: str
     speedscope_url: str
+    comparisons: Sequence[Suggestion]
+    route: tuple[str, str] | None
     selected: FunctionRow | None
     selected_urls: Mapping[str, str]
+    is_drawn: bool
     panel_template: str
     panel: Any
+    queries: QueriesView | None
 
 
 # The views in the order of their tabs: name, text, what it is for, and what makes it.
 _PANELS: tuple[tuple[str, str, str, PanelOf], ...] = (
-    ("flame", "Flame", "The calls as boxes, as wide as their time", flame),
+    ("flame", "Flame", "Every stack as a box as wide as its time", flame),
     ("table", "Table", "Every function with its times", table),
-    ("sandwich", "Callers & callees", "Who called a function, and what it called", sandwich),
+    ("sandwich", "Callers", "Who called a function, and what it called", sandwich),
     ("tree", "Tree", "The calls as nested rows", tree),
     ("source", "Source", "A function's lines, with times where it is defined", source),
 )
@@ -132,7 +140,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
                 **profile_data(graph, is_sampled=truth == "sampled"),
                 "truth": truth,
                 "application_only": subject.is_application_only,
-                "exports": {row: subject.export(row) for row in FORMATS},
+                "exports": {row: subject.export(row) for row in EXPORTS},
             },
             **panel.data(),
         }
@@ -149,19 +157,27 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         functions=count(len(graph.functions)),
         kinds=kind_shares(graph),
         hottest=_row(subject, subject.hottest),
-        tabs=_tabs(subject, name, selected),
+        tabs=_tabs(subject, name, wanted),
         is_application_only=subject.is_application_only,
         has_estimated_times=subject.is_application_only and not subject.has_stacks,
-        app_url=_app_url(subject, name, selected),
+        app_url=subject.page(
+            view=name, fn=wanted, app="" if subject.is_application_only else "1"
+        ),
         exports=[
-            Export(row.suffix, row.summary, subject.export(key)) for key, row in FORMATS.items()
+            Export(row.suffix, row.summary, subject.export(key)) for key, row in EXPORTS.items()
         ],
         record_url=subject.visit.links.download_record(record.id) if subject.record else "",
-        speedscope_url="",
+        speedscope_url=subject.visit.links.speedscope(
+            subject.export("speedscope"), visible(subject.title)
+        ),
+        comparisons=suggestions(subject),
+        route=route_of(subject),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
+        is_drawn=name == "flame",
         panel_template=panel.template,
         panel=panel.view,
+        queries=queries_view(record),
     )  # fmt: skip
     return Page("capture.html", page, data)
 
@@ -171,17 +187,11 @@ def _at_first(query: Mapping[str, str]) -> str:
     return "table" if any(name in query for name in STATE) else _PANELS[0][0]
 
 
-def _tabs(subject: Subject, current: str, selected: Function | None) -> list[Tab]:
-    key = subject.key(selected)
+def _tabs(subject: Subject, current: str, key: str) -> list[Tab]:
     return [
         Tab(name, text, hint, subject.page(view=name, fn=key), name == current)
         for name, text, hint, _ in _PANELS
     ]
-
-
-def _app_url(subject: Subject, name: str, selected: Function | None) -> str:
-    app = "" if subject.is_application_only else "1"
-    return subject.page(view=name, fn=subject.key(selected), app=app)
 
 
 def _selected_urls(
@@ -194,16 +204,21 @@ def _selected_urls(
     urls = {
         text: subject.page(view=name, fn=key)
         for name, text, _, _ in _PANELS
-        if name not in ("table", current)
+        if name not in ("flame", "table", current)
     }
     return urls | {"Clear": subject.page(view=current)}
 
 
-def _parts(subject: Subject) -> list[tuple[str, str]]:
-    """Return names and addresses of what a merge was made of."""
+def _parts(subject: Subject) -> list[CaptureRow]:
+    """Return what a merge was made of."""
     if subject.record:
         return []
-    return [(item.name, subject.visit.links.subject([item.id])) for item in subject.records]
+    visit = subject.visit
+    longest = max(record.duration_seconds for record in subject.records)
+    return [
+        capture_row(record, links=visit.links, now=visit.now, longest_seconds=longest)
+        for record in subject.records
+    ]
 
 
 def _row(subject: Subject, of: Function | None) -> FunctionRow | None:

@@ -12,7 +12,7 @@ from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
 from flaskprof.web.rows import record_data
 from flaskprof.web.visit import Page, Visit
 
-__all__ = ["captures"]
+__all__ = ["application_url", "captures"]
 
 NO_ROUTE = "(no route)"
 
@@ -79,7 +79,7 @@ def captures(visit: Visit) -> Page:
         hidden={name: value for name, value in state.to_query().items() if name != "page"},
         is_filtered=bool(kept),
         route_url=visit.links.route(route, chosen["method"]) if route else "",
-        application_url=_application_url(visit),
+        application_url=application_url(visit),
     )
 
     def data() -> Mapping[str, Any]:
@@ -105,7 +105,7 @@ def _filter(name: str, label: str, chosen: str, values: Sequence[str]) -> Filter
     return Filter(name, label, [Choice(value, value == chosen) for value in known])
 
 
-def _application_url(visit: Visit) -> str:
+def application_url(visit: Visit) -> str:
     """The address of the application's front page, as far as the request tells."""
     root = visit.links.root
     if not root.endswith(visit.settings.prefix) or not _HOST.fullmatch(

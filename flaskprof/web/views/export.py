@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from werkzeug.exceptions import NotFound
 
-from flaskprof.formats import FORMATS
+from flaskprof.formats import Format
+from flaskprof.web.exports import DRAWINGS, EXPORTS
 from flaskprof.web.subject import Subject, merged, subject_of
 from flaskprof.web.visit import Download, Visit
 
@@ -26,12 +28,21 @@ def merge_export(visit: Visit, name: str) -> Download:
 
 
 def _export(subject: Subject, name: str) -> Download:
-    row = FORMATS.get(name)
+    row = EXPORTS.get(name)
     if row is None:
-        raise NotFound(f"There is no format {name!r}, but " + ", ".join(FORMATS) + ".")
-    profile = subject.profile if row.has_stacks else subject.graph
-    body = row.write(profile, subject.whole_record)
+        raise NotFound(f"There is no format {name!r}, but " + ", ".join(EXPORTS) + ".")
+    own = subject.file(row.suffix)
+    body = own if own is not None else _written(subject, row)
     return Download(body, _file_name(subject) + row.suffix, row.media_type)
+
+
+def _written(subject: Subject, row: Format) -> bytes:
+    profile: Any = subject.profile if row.has_stacks else subject.graph
+    if row is DRAWINGS["svg"]:
+        profile = subject.tree
+    elif row is DRAWINGS["html"]:  # it can be folded there
+        profile = subject.unfolded().profile
+    return row.write(profile, subject.whole_record)
 
 
 def _file_name(subject: Subject) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +12,15 @@ from flaskprof.log import once
 from flaskprof.metrics.durations import Durations, durations
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery
+from flaskprof.store.spread import bin_of
 from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
 from flaskprof.web.figures import Figure, count, moment, seconds
 from flaskprof.web.histogram import AXIS, WIDTH, Histogram, histogram
 from flaskprof.web.rows import record_data
+from flaskprof.web.sides import MOST_OF_A_ROUTE, of_one_kind
 from flaskprof.web.visit import Page, Visit
 
-__all__ = ["MOST_OF_A_ROUTE", "of_one_kind", "route"]
-
-MOST_OF_A_ROUTE = 25
-"""How many captures, the newest, stand for a route where its profile is added up."""
+__all__ = ["route"]
 
 _NEWEST_DOTS = 100
 _SLOWEST_DOTS = 20
@@ -46,7 +44,8 @@ class RouteView:
     width: int
     axis: int
     merged: int
-    left_out: str
+    left_out: int
+    left_out_kind: str
     merge_url: str
     compare_url: str
     list_url: str
@@ -59,8 +58,6 @@ def route(visit: Visit) -> Page:
     state = ListState.from_query(visit.query)
     wanted = CaptureQuery(route=name, method=method or None)
     found = visit.store.list(state.applied(wanted))
-    if not found.matching:
-        raise NotFound("There is no capture of this route; it may have been removed.")
 
     def some(sort: str, limit: int, offset: int = 0) -> Sequence[CaptureRecord]:
         query = CaptureQuery(
@@ -71,11 +68,15 @@ def route(visit: Visit) -> Page:
     newest = some("started", _NEWEST_DOTS)
     slowest = some("duration", _SLOWEST_DOTS)
     # The lower of the two in the middle of an even number.
-    median = some("duration", 1, found.matching // 2)[0]
+    medians = some("duration", 1, found.matching // 2)
+    # Captures may be deleted at any time, also between two looks at them.
+    if not (newest and slowest and medians):
+        raise NotFound("There is no capture of this route; it may have been removed.")
+    median = medians[0]
     merged, left_out = of_one_kind(newest[:MOST_OF_A_ROUTE])
     requests = _requests(visit, name, method)
     picture = histogram(
-        visit.store.spread(wanted),
+        visit.store.spread(wanted) or {bin_of(median.duration_seconds): 1},
         requests,
         {record.id: record for record in (*newest, *slowest, median)}.values(),
         url=visit.links.capture,
@@ -104,6 +105,7 @@ def route(visit: Visit) -> Page:
         axis=AXIS,
         merged=len(merged),
         left_out=left_out,
+        left_out_kind="exact" if merged[0].exactness == "sampled" else "sampled",
         merge_url=visit.links.subject([record.id for record in merged]),
         compare_url=visit.links.compare(a=median.id, b=slowest[0].id)
         if median.id != slowest[0].id
@@ -137,26 +139,12 @@ def route(visit: Visit) -> Page:
     return Page("route.html", view, data)
 
 
-def of_one_kind(
-    records: Sequence[CaptureRecord],
-) -> tuple[Sequence[CaptureRecord], str]:
-    """Return those that can be added up, and a phrase for the others: "" if there are none.
-
-    Exact and sampled ones cannot be added up; the more numerous are taken.
-    """
-    kinds = Counter(record.exactness == "sampled" for record in records)
-    is_sampled = kinds[True] > kinds[False]
-    others = kinds[not is_sampled]
-    taken = [r for r in records if (r.exactness == "sampled") == is_sampled]
-    return taken, f"{others} {'exact' if is_sampled else 'sampled'}" if others else ""
-
-
 def _requests(visit: Visit, name: str, method: str) -> Durations | None:
     """Return what the metrics have counted of the route; None where they say nothing."""
-    if visit.totals is None or not method:
+    if visit.live is None or not method:
         return None
     try:
-        totals = visit.totals()
+        totals = visit.live.reading().totals
     except OSError as error:
         once("viewer totals", "the metrics cannot be read for the viewer: %s", error)
         return None

@@ -1,0 +1,78 @@
+"""Which line of the application issued a query, as the stack tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import FrameType
+
+import flaskprof
+from flaskprof.profiles.model import Function
+from flaskprof.profiles.paths import Kind, kind_of
+
+__all__ = ["place_of_call"]
+
+Place = tuple[str, int, str]
+
+_PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
+# The demonstration is an application like any other, wherever it is installed.
+_APPLICATION = _PACKAGE + "demo/"
+_OUTERMOST = _PACKAGE + "middleware.py"
+# Libraries that ask for someone else; what lies outside of them is more telling.
+_BETWEEN = ("sqlalchemy", "flask_sqlalchemy")
+
+_INSTALLED = (Kind.LIBRARY, Kind.FRAMEWORK)
+
+_NOWHERE: Place = ("", 0, "")
+
+_kinds: dict[str, Kind | None] = {}
+_MANY_FILES = 10_000
+
+
+def place_of_call(frame: FrameType | None) -> Place:
+    """Return file, line and function of the nearest frame of the application, from `frame` up.
+
+    Where there is none it is the nearest frame of a library that is not a database's; file and
+    function are empty where there is none either. The line of a Jinja template is the
+    template's own.
+    """
+    nearest: FrameType | None = None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file == _OUTERMOST:
+            break  # beyond it there are servers, whose scripts look like applications
+        kind = _kind_of_file(file)
+        if kind is Kind.APPLICATION:
+            return _place(frame)
+        if nearest is None and kind in _INSTALLED and not _is_between(frame):
+            nearest = frame
+        frame = frame.f_back
+    return _NOWHERE if nearest is None else _place(nearest)
+
+
+def _kind_of_file(file: str) -> Kind | None:
+    """Return whose code a file is; None for our own."""
+    try:
+        return _kinds[file]
+    except KeyError:
+        pass
+    kind: Kind | None = kind_of(Function(file, 1, ""))
+    if file.startswith(_PACKAGE):
+        kind = Kind.APPLICATION if file.startswith(_APPLICATION) else None
+    if len(_kinds) < _MANY_FILES:
+        _kinds[file] = kind
+    return kind
+
+
+def _is_between(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _BETWEEN
+
+
+def _place(frame: FrameType) -> Place:
+    code = frame.f_code
+    template = frame.f_globals.get("__jinja_template__")
+    line = frame.f_lineno or code.co_firstlineno
+    if template is not None:
+        line = template.get_corresponding_lineno(line)
+        return code.co_filename, line, str(template.name or code.co_name)
+    return code.co_filename, line, code.co_name

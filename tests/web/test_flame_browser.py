@@ -1,0 +1,328 @@
+"""The flame view in a real browser: what it draws, says and finds, and keeps in its address.
+
+The screenshots that it takes are left in ``artefacts/viewer``.
+"""
+
+import re
+from array import array
+
+import pytest
+from test_viewer_browser import SHOTS, SIZES, browser, faults, serve  # noqa: F401  fixtures
+from werkzeug.test import Client
+
+from flaskprof.formats.pprof import write_pprof
+from flaskprof.profiles.flame import difference
+from flaskprof.profiles.model import CallTree, Function
+from flaskprof.profiles.pstats_writer import write_profile
+from flaskprof.profiles.sums import call_graph
+from flaskprof.web.exports import EXPORTS
+from flaskprof.web.flame_data import flame_json
+from flaskprof.web.links import function_key
+
+pytestmark = pytest.mark.browser
+
+# What the tests themselves bring about: an error of a server, reading the canvas.
+EXPECTED = re.compile("status of 503|willReadFrequently")
+
+MS = 10**6
+SERVE, VIEW, LOAD, EXECUTE, RENDER, DUMPS, OTHER, FETCH = NAMES = (
+    Function("/srv/shop/app.py", 1, "serve"),
+    Function("/srv/shop/views.py", 20, "order"),
+    Function("/srv/lib/python3.12/site-packages/sqlalchemy/orm.py", 30, "load"),
+    Function("~", 0, "<built-in method execute>"),
+    Function("/srv/shop/views.py", 50, "render<script>alert(1)</script>\u202e"),
+    Function("/usr/lib/python3.12/json/__init__.py", 60, "dumps"),
+    Function("/srv/shop/views.py", 70, "other"),
+    Function("~", 0, "<method 'fetch'>"),
+)
+TINY = tuple(Function("/srv/shop/tiny.py", line, f"tiny{line}") for line in range(1, 301))
+
+
+def shop(load_ms=50, *, with_other=True):
+    """A request in which `load` is called from two functions, and 300 calls take 1 µs each."""
+    rows = [
+        (-1, 0, 1, 10 * MS),
+        (0, 1, 1, 100 * MS),
+        (1, 2, 5, load_ms * MS),
+        (2, 3, 5, 200 * MS),
+        (2, 7, 5, 50 * MS),
+        (1, 4, 1, 150 * MS),
+        (5, 4, 3, 50 * MS),
+        (0, 5, 2, 300 * MS),
+        *((7, len(NAMES) + number, 1, 1_000) for number in range(len(TINY))),
+    ]
+    if with_other:
+        last = len(rows)
+        rows += [(0, 6, 1, 5 * MS), (last, 2, 1, 5 * MS), (last + 1, 3, 1, 5 * MS)]
+        rows += [(last + 1, 7, 1, 10 * MS)]
+    return CallTree(
+        (*NAMES, *TINY), *(array("q", column) for column in zip(*rows, strict=True))
+    )
+
+
+@pytest.fixture
+def exact(store):
+    record = store.add(
+        write_profile(call_graph(shop())), route="/order", status=200, has_stacks=True
+    )
+    stacks = write_pprof(shop(), labels={}, started=1.0, duration_seconds=0.9)
+    store.files[record.id, ".pb.gz"] = stacks
+    return record
+
+
+@pytest.fixture
+def estimated(store):
+    return store.add(write_profile(call_graph(shop())), title="order.prof")
+
+
+@pytest.fixture
+def show(browser, serve, viewer):  # noqa: F811  fixtures of the module imported from
+    """Return a function that opens a page in a new context, and looks for faults at the end."""
+    base, opened = serve(viewer), []
+
+    def show(path, size="desk", scheme="light", **options):
+        context = browser.new_context(
+            viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce", **options
+        )
+        page = context.new_page()
+        opened.append((context, faults(page)))
+        page.goto(base + path)
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector("canvas.flame[data-drawn]")
+        return page
+
+    yield show
+    for context, found in opened:
+        context.close()
+        assert [fault for fault in found if not EXPECTED.search(fault)] == []
+
+
+def flame(record, **query):
+    return f"/c/{record.id}?view=flame" + "".join(f"&{k}={v}" for k, v in query.items())
+
+
+def box(page):
+    """What is said of the box that the keyboard is on: its name and its data."""
+    return page.inner_text(".flame-box .code"), page.eval_on_selector(
+        ".flame-box", "box => ({...box.dataset})"
+    )
+
+
+def click(page, share, row):
+    """Click on a place of the canvas: a share of its width, and a row."""
+    width = page.eval_on_selector("canvas.flame", "canvas => canvas.clientWidth")
+    page.click("canvas.flame", position={"x": share * width, "y": row * 20 + 10})
+
+
+def colours(page, share, row):
+    """How many colours there are in a small area of the canvas, none of it text."""
+    return page.eval_on_selector(
+        "canvas.flame",
+        """(canvas, [share, row]) => {
+            const x = Math.round(share * canvas.width);
+            const area = canvas.getContext("2d").getImageData(x, row * 20 + 1, 24, 17);
+            return new Set(new Uint32Array(area.data.buffer)).size;
+        }""",
+        [share, row],
+    )
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("phone", "dark")])
+def test_it_is_drawn_whole_and_without_faults(show, exact, estimated, size, scheme):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for name, record in (("exact", exact), ("estimated", estimated)):
+        page = show(flame(record), size, scheme)
+        page.locator(".flame-view").scroll_into_view_if_needed()
+        page.screenshot(path=SHOTS / f"flame-{name}-{size}-{scheme}.png")
+        assert page.evaluate("document.scrollingElement.scrollWidth") == SIZES[size]["width"]
+        assert box(page)[1]["total"] == str(shop().total_ns)
+        assert page.is_hidden(".flame-message:not(:empty)")
+
+
+def test_what_is_exact_is_solid_and_what_is_not_is_hatched_with_its_bounds(
+    show, exact, estimated
+):
+    # `order` is what it is; how much of `execute` was on behalf of which `load` is not known.
+    solid = show(flame(exact))
+    assert [colours(solid, share, row) for share, row in ((0.5, 2), (0.17, 4))] == [1, 1]
+    page = show(flame(estimated))
+    assert colours(page, 0.5, 2) == 1
+    assert colours(page, 0.17, 4) > 1
+    click(page, 0.17, 4)
+    name, data = box(page)
+    assert (name, data["truth"]) == (EXECUTE.name, "estimated")
+    assert re.search(r"≈\s[\d.]+\sms \([\d.]+\u2013[\d.]+\sms\)", page.inner_text(".flame-box"))
+    click(solid, 0.17, 4)
+    assert (box(solid)[0], box(solid)[1]["truth"]) == (EXECUTE.name, "exact")
+    assert "200,000,000 ns" in solid.inner_text(".flame-box")
+
+
+def test_a_search_finds_the_share_that_its_boxes_have_together(show, exact, viewer):
+    data = Client(viewer).get(f"/c/{exact.id}/tree.json").json
+    nodes, functions = data["nodes"], data["functions"]
+    page = show(flame(exact))
+    for pattern in ("load|EXECUTE", "views.py", "tiny[0-9]+$|dumps", "site-pack"):
+        found, union = [], 0
+        for node, above in enumerate(nodes["parent"]):
+            number = nodes["function"][node]
+            text = "{} {}:{}".format(*(functions[c][number] for c in ("name", "file", "line")))
+            is_match = node > 0 and re.search(pattern.replace("$", "\\b"), text, re.IGNORECASE)
+            is_below = above >= 0 and found[above]
+            union += nodes["total"][node] if is_match and not is_below else 0
+            found.append(bool(is_match or is_below))
+        page.fill(".flame-search input", pattern.replace("$", "\\b"))
+        page.wait_for_function(
+            "time => document.querySelector('.flame-found').dataset.time === time",
+            arg=str(union),
+        )
+        share = f"{100 * union / data['total']:.1f}"
+        assert share in page.inner_text(".flame-found output")
+    assert "search=site-pack" in page.url
+    page.fill(".flame-search input", "[unclosed")
+    page.wait_for_selector("text=nothing found")
+    assert page.get_attribute(".flame-search input", "aria-invalid") == "true"
+
+
+def test_a_click_zooms_and_the_address_brings_it_back(show, exact):
+    page = show(flame(exact))
+    click(page, 0.2, 3)
+    assert [item.inner_text() for item in page.query_selector_all(".flame-path button")] == [
+        "all", "serve", "order", "load",
+    ]  # fmt: skip
+    assert f"fn={function_key(LOAD)}" in page.url
+    assert (box(page)[0], box(page)[1]["total"]) == ("load", str(300 * MS))
+    click(page, 0.5, 4)
+    assert box(page)[0] == EXECUTE.name
+    page.reload()
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    assert page.inner_text(".flame-path [aria-current]") == EXECUTE.name
+    page.go_back()
+    page.wait_for_selector(".flame-path [aria-current]:text-is('load')")
+    page.click(".flame-path button:text-is('serve')")
+    page.wait_for_selector(".flame-path [aria-current]:text-is('serve')")
+    # The wheel zooms around what it is over, and the address says so.
+    page.hover("canvas.flame", position={"x": 100, "y": 50})
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -120)
+    page.keyboard.up("Control")
+    page.wait_for_url("**range=*")
+    assert page.is_visible(".flame-tip .code:text-is('order')")
+
+
+def test_the_keyboard_does_everything(show, exact):
+    page = show(flame(exact))
+    page.focus("canvas.flame")
+    press = page.keyboard.press
+    for key, name in (
+        ("ArrowDown", "serve"), ("ArrowDown", "order"), ("ArrowDown", "load"),
+        ("ArrowRight", "render"), ("ArrowLeft", "load"), ("ArrowUp", "order"),
+        ("ArrowRight", "dumps"),
+    ):  # fmt: skip
+        press(key)
+        assert box(page)[0].startswith(name), key
+    assert page.inner_text(".flame-said").startswith("dumps; Total 300")
+    press("Enter")
+    assert page.inner_text(".flame-path [aria-current]") == "dumps"
+    press("Escape")
+    assert page.is_hidden(".flame-path")
+    press("/")
+    page.keyboard.type("tiny17")
+    press("Enter")
+    page.wait_for_selector(".flame-found output:has-text('11 boxes of 11 functions')")
+    seen = set()
+    for key in ("Enter", "Enter", "Shift+Enter"):
+        press(key)
+        # Too narrow to be seen before, its figures are what they are.
+        name, data = box(page)
+        assert (name[:6], data["total"]) == ("tiny17", "1000")
+        seen.add(name)
+    assert len(seen) == 2
+    press("Escape")
+    assert page.evaluate("document.activeElement.className") == "flame"
+    press("i")
+    assert "shape=flame" in page.url
+    press("Escape")
+    press("Home")
+    press("ArrowUp")
+    assert box(page)[0] == "serve"
+    press("Enter")
+    press("a")
+    page.wait_for_selector(".flame-box :text('Self, with other code')")
+    assert "app=1" in page.url
+    assert box(page)[1]["self"] == str(310 * MS)
+
+
+def test_kinds_can_be_dimmed_and_say_their_share(show, exact):
+    page = show(flame(exact))
+    button = page.locator(".flame-legend [data-kind=standard]")
+    assert re.search(r"standard library\s*\d+\.\d\s%", button.inner_text())
+    assert page.locator(".flame-legend [data-kind=framework]").is_hidden()
+    button.click()
+    assert "off=standard" in page.url
+    assert button.get_attribute("aria-pressed") == "false"
+    page.select_option("[name=colour]", "file")
+    assert "colour=file" in page.url
+    assert button.is_hidden()
+
+
+def test_a_difference_tells_what_got_slower_and_what_is_new(show, exact):
+    page = show(flame(exact))
+    body = flame_json(difference(shop(300, with_other=False), shop()))
+    page.route("**/tree.json*", lambda route: route.fulfill(body=body))
+    page.reload()
+    page.wait_for_selector(".flame-legend :text('more time')")
+    page.screenshot(path=SHOTS / "flame-difference.png")
+    page.focus("canvas.flame")
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    assert box(page)[0] == "load"
+    text = " ".join(page.inner_text(".flame-box").split())
+    assert "Total 550 ms → 300 ms \u2212250 ms" in text.replace("\u202f", " ")
+
+
+def test_hostile_names_are_only_text(show, exact):
+    page = show(flame(exact, search="alert"))
+    page.focus("canvas.flame")
+    page.keyboard.press("n")
+    assert box(page)[0] == "render<script>alert(1)</script>\\u202e"
+    assert "render<script>alert(1)</script>\\u202e" in page.inner_text(".flame-said")
+    assert page.locator(".flame-view script").count() == 0
+
+
+def test_without_scripts_it_says_where_the_figures_are(show, exact):
+    page = show(flame(exact), java_script_enabled=False)
+    assert "The same figures are" in page.inner_text(".flame-view noscript, .flame-view .note")
+    assert page.is_hidden(".flame-tools")
+
+
+def test_what_cannot_be_loaded_is_said(show, exact):
+    page = show(flame(exact))
+    page.route(
+        "**/tree.json*", lambda route: route.fulfill(status=503, body='{"detail": "Gone."}')
+    )
+    page.reload()
+    page.wait_for_selector(".flame-message:has-text('could not be loaded: Gone.')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_exported_works_from_disk(browser, estimated, tmp_path, scheme):  # noqa: F811
+    graph = call_graph(shop())
+    for name in ("svg", "html"):
+        (tmp_path / f"order.{name}").write_bytes(EXPORTS[name].write(graph, estimated))
+    context = browser.new_context(viewport=SIZES["desk"], color_scheme=scheme, offline=True)
+    page = context.new_page()
+    found = faults(page)
+    page.goto(f"file://{tmp_path}/order.svg")
+    page.screenshot(path=SHOTS / f"flame-export-svg-{scheme}.png")
+    page.goto(f"file://{tmp_path}/order.html")
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    page.screenshot(path=SHOTS / f"flame-export-html-{scheme}.png")
+    click(page, 0.2, 3)
+    page.fill(".flame-search input", "load")
+    page.wait_for_url("**#*search=load*")
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.wait_for_selector(".flame-box :text('Self, with other code')")
+    assert "app=1" in page.url
+    assert found == []
+    context.close()

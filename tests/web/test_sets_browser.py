@@ -1,0 +1,123 @@
+"""Routes, merges and comparisons in a real browser, with scripts and without.
+
+The screenshots that it takes are left in ``artefacts/viewer``.
+"""
+
+import pytest
+from test_viewer_browser import SHOTS, SIZES, axe, browser, faults, serve  # noqa: F401  fixtures
+
+from flaskprof.web.links import Links
+
+pytestmark = pytest.mark.browser
+
+LOOKS = [("desk", "light"), ("phone", "dark")]
+
+
+@pytest.fixture
+def pages(store, flask_prof, hostile_prof, hostile_names, capture):
+    """The path of each kind of page, by a name for its screenshot."""
+    links = Links("")
+    others = [
+        store.add(
+            flask_prof,
+            started=capture.started - 60 * number,
+            route=capture.route,
+            duration_seconds=0.1 * 1.2**number,
+            cpu_seconds=0.05,
+            status=200,
+        )
+        for number in range(1, 30)
+    ]
+    hostile = [
+        store.add(hostile_prof, started=capture.started - 7, route=name, method=name)
+        for name in hostile_names
+    ]
+    long = next(record for record in hostile if record.route.startswith("long_"))
+    return {
+        "captures-slowest": "/captures?sort=duration&search=/",
+        "route": links.route(capture.route, "GET"),
+        "route-hostile": links.route(long.route, long.method),
+        "merge": links.subject([capture.id, others[0].id]),
+        "compare": links.compare(a="route", b=capture.id),
+        "compare-hostile": links.compare(a=long.id, b=capture.id, search="_"),
+        "compare-same": links.compare(a=capture.id, b=capture.id),
+    }
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_each_page_is_clean_and_open_to_all(browser, serve, viewer, pages, axe, size, scheme):  # noqa: F811  fixtures
+    base = serve(viewer)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
+    for name, path in pages.items():
+        page = context.new_page()
+        found = faults(page)
+        page.goto(base + path)
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=SHOTS / f"{name}-{size}-{scheme}.png", full_page=True)
+        width = page.evaluate("document.scrollingElement.scrollWidth")
+        assert (name, found, width) == (name, [], SIZES[size]["width"])
+        page.evaluate(axe)
+        result = page.evaluate("axe.run()")
+        serious = [
+            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
+            for violation in result["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert (name, serious) == (name, [])
+        page.close()
+    context.close()
+
+
+def test_captures_are_chosen_and_compared_without_javascript(browser, serve, viewer, pages):  # noqa: F811  fixtures
+    base = serve(viewer)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(base + pages["route"])
+    first, second = page.locator("tbody input[type=checkbox]").all()[:2]
+    after, before = (box.get_attribute("value") for box in (first, second))
+    first.check()
+    second.check()
+    page.click("button:text('Compare selected')")
+    assert page.url == f"{base}/compare?a={before}&b={after}"
+    page.click("text=Swap sides")
+    assert page.url == f"{base}/compare?a={after}&b={before}"
+    page.go_back()
+    page.go_back()
+    page.locator("tbody input[type=checkbox]").nth(0).check()
+    page.locator("tbody input[type=checkbox]").nth(1).check()
+    page.click("button:text('Merge selected')")
+    assert "/merge?c=" in page.url
+    assert "2 captures of GET /heavy-computation" in page.inner_text("h1")
+    page.go_back()
+    page.click("thead a:text('Wall time')")
+    assert page.inner_text("thead [aria-sort=descending]") == "Wall time"
+    context.close()
+
+
+def test_buttons_say_how_many_are_chosen_and_wait_for_enough(browser, serve, viewer, pages):  # noqa: F811  fixtures
+    page = browser.new_page()
+    page.goto(serve(viewer) + pages["route"])
+    merge, compare = page.locator("#chosen button").all()
+    assert (merge.is_disabled(), compare.is_disabled()) == (True, True)
+    boxes = page.locator("tbody input[type=checkbox]")
+    boxes.nth(0).check()
+    assert (merge.inner_text(), merge.is_disabled()) == ("Merge 1 selected", False)
+    assert compare.is_disabled()
+    boxes.nth(1).check()
+    assert (compare.inner_text(), compare.is_disabled()) == ("Compare 2 selected", False)
+    boxes.nth(2).check()
+    assert (merge.is_disabled(), compare.is_disabled()) == (False, True)
+    page.close()
+
+
+def test_a_dot_of_the_histogram_leads_to_its_capture(browser, serve, viewer, pages, store):  # noqa: F811  fixtures
+    page = browser.new_page(viewport=SIZES["desk"])
+    page.goto(serve(viewer) + pages["route"])
+    page.click(".histogram .dot.slowest")
+    slowest = max(
+        (r for r in store.records.values() if r.route == "/heavy-computation"),
+        key=lambda record: record.duration_seconds,
+    )
+    assert page.url.endswith(f"/c/{slowest.id}")
+    page.close()
