@@ -376,6 +376,9 @@ class Exchange(Visit):
         )
         if self.exception is not None:
             metrics.count_exception(self.method, match.route, self.exception.__name__)
+        queries = self.queries
+        if queries is not None and queries.count:
+            metrics.observe_queries(self.method, match.route, queries.count, queries.spent_ns)
 
     def _code(self) -> int | None:
         """Return the status code, if the response has one."""

@@ -32,6 +32,13 @@ EXCEPTIONS = {
 }
 
 
+# What is not run where each request is captured, and why.
+UNCAPTURED = (
+    # It compares Cache-Control: the answer to a captured request must not be kept.
+    "tests/test_blueprints.py::test_templates_and_static",
+)
+
+
 def pip(*arguments):
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -64,6 +71,7 @@ def run(suite, tmp_path_factory):
             [
                 *(sys.executable, "-m", "pytest", "-q", "-p", "everywhere"),
                 *("-p", "no:cacheprovider", "tests"),
+                *(f"--deselect={test}" for test in UNCAPTURED if mode == "captured"),
             ],
             capture_output=True,
             cwd=source,
@@ -95,7 +103,8 @@ def bare(run):
 @pytest.mark.parametrize("mode", ["installed", "captured"])
 def test_the_same_tests_pass_as_without_flaskprof(bare, run, mode):
     outcomes, data = run(mode)
-    assert list(outcomes) == list(bare)
+    left_out = UNCAPTURED if mode == "captured" else ()
+    assert list(outcomes) == [name for name in bare if name not in left_out]
     differing = {name for name, outcome in outcomes.items() if outcome != bare[name]}
     assert differing == EXCEPTIONS
     assert (data / "metrics").is_dir()

@@ -14,7 +14,7 @@ __all__ = ["COMMANDS", "main", "open_files"]
 COMMANDS = {
     "serve": "Serve viewer and metrics of a data directory: the sidecar.",
     "demo": "Run the demo shop, with flaskprof in it.",
-    "top": "Show the requests that are being answered, refreshed like top.",
+    "top": "Show the requests that are being answered, the oldest first.",
     "ls": "List captures, newest first.",
     "show": "Show where the time of a capture went.",
     "open": "Look at profiles in the browser.",

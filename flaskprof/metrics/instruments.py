@@ -233,6 +233,12 @@ class Metrics:
         cells = {COUNT: 1, SUM: duration_ns}
         self.add_to_series(table.TEMPLATES.name, (template,), cells, table.TEMPLATES.most)
 
+    def observe_queries(self, method: str, route: str, number: int, spent_ns: int) -> None:
+        """Record how many queries a request made, and how long they took together."""
+        cells = {COUNT: number, SUM: spent_ns}
+        labels = (known_method(method), route)
+        self.add_to_series(table.QUERIES.name, labels, cells, table.QUERIES.most)
+
     def declare(self, declaration: Declaration) -> None:
         """Say what a metric of the application's own is, to whoever reads it."""
         self._add_apart(declaration.to_labels(), 1)

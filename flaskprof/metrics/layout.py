@@ -49,9 +49,9 @@ OVERFLOW = "_overflow_"
 _PAGE_WORDS = 512
 _BOUNDS_AT = 16
 LABEL_WORDS = 16  # for each slot, on the average
-# Beside the exceptions: 64 of our own, and the cells of sections, templates and what the
-# application declares (`flaskprof.metrics.series`).
-_MORE_COUNTERS = 64 + 1472
+# Beside the exceptions: 64 of our own, and the cells of sections, templates, queries and what
+# the application declares (`flaskprof.metrics.series`).
+_MORE_COUNTERS = 64 + 1472 + 402
 _MAX_WORDS = 1 << 27  # a file of more than a gigabyte is none of ours
 
 

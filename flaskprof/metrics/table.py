@@ -31,6 +31,7 @@ __all__ = [
     "LIVE_WORKERS",
     "METRICS",
     "OWN_SECONDS",
+    "QUERIES",
     "QUEUED",
     "REFUSED",
     "RESIDENT",
@@ -201,6 +202,16 @@ TEMPLATES = Metric(
     measure="templates",
     most=100,
 )
+QUERIES = Metric(
+    "flaskprof_database_query_seconds",
+    Kind.summary,
+    (_METHOD, _ROUTE),
+    "Seconds until databases had answered the queries of requests, and how many queries.",
+    "The queries are those of SQLAlchemy, where `FLASKPROF_SQLALCHEMY` is on. What is fetched "
+    "after the answer is not in it. Divided by the number of requests, the count says how many "
+    "queries a request of the route makes.",
+    most=200,
+)
 CAPTURES = Metric(
     "flaskprof_captures",
     Kind.counter,
@@ -323,6 +334,7 @@ METRICS: tuple[Metric, ...] = (
     EXCEPTIONS,
     SECTIONS,
     TEMPLATES,
+    QUERIES,
     CAPTURES,
     SKIPPED,
     FAILURES,

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 from math import fsum
+from operator import itemgetter
 from typing import overload
 
 from flaskprof.profiles.builder import TreeBuilder
@@ -20,10 +22,11 @@ from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStat
 
 __all__ = ["folded"]
 
-# Rounds after which what is folded within a circle of calls has gone round often enough,
-# and the share of a function's time below which one of many callers is passed over.
+# Rounds after which what is folded within a circle of calls has gone round often enough, the
+# change from one to the next that is none, and among how many callers time is shared out.
 _ROUNDS = 20
-_LEAST_SHARE = 1e-4
+_NO_CHANGE = 1e-4
+_MOST_HEIRS = 8
 
 
 @overload
@@ -192,7 +195,7 @@ def _shares(graph: CallGraph, goes: set[Function]) -> dict[Function, Mapping[Fun
                 heirs = shares[caller] if caller in goes else {caller: 1.0}
                 for heir, share in heirs.items():
                     found[heir] = found.get(heir, 0.0) + weight * share
-            kept = {heir: share for heir, share in found.items() if share > _LEAST_SHARE}
+            kept = dict(nlargest(_MOST_HEIRS, found.items(), key=itemgetter(1)))
             whole = fsum(kept.values())
             kept = {heir: share / whole for heir, share in kept.items()}
             before = shares[function]
@@ -201,7 +204,7 @@ def _shares(graph: CallGraph, goes: set[Function]) -> dict[Function, Mapping[Fun
             )
             shares[function] = kept
         # In an order in which callers come first, the second round changes nothing.
-        if change < _LEAST_SHARE:
+        if change < _NO_CHANGE:
             break
     return shares
 

@@ -56,7 +56,8 @@ def kind_of(function: Function) -> Kind:
     return _kind_of_file(function.file)
 
 
-@lru_cache(maxsize=4096)
+# Of a profile with many thousands of functions the files are far fewer.
+@lru_cache(maxsize=8192)
 def _kind_of_file(file: str) -> Kind:
     if file in _NOT_IN_FILES:
         return Kind.BUILTIN

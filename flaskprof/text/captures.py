@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flaskprof.profiles.model import CallGraph
+from flaskprof.queries.groups import is_repeated, repetition
 from flaskprof.record import CaptureRecord
 from flaskprof.text.layout import Column, figure
 from flaskprof.web.figures import seconds, visible
@@ -66,8 +67,21 @@ def heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
         ", ".join(filter(None, facts)),
         *record.notes,
         f"{graph.total_calls:,} {measured} of {len(graph.functions):,} functions in {covered}",
+        *_queries(record),
     ]
     return [visible(line) for line in lines]
+
+
+def _queries(record: CaptureRecord) -> list[str]:
+    """Return how many queries the request made, and which of them were repeated."""
+    if not record.query_count:
+        return []
+    noun = "query" if record.query_count == 1 else "queries"
+    repeated = [group for group in record.queries if is_repeated(group)]
+    return [
+        f"{record.query_count:,} {noun} in {figure(seconds(record.query_seconds))}",
+        *(f"N+1: {repetition(group)}" for group in repeated),
+    ]
 
 
 def _moment(record: CaptureRecord, *, today_is: str) -> str:

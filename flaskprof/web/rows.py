@@ -184,9 +184,10 @@ def capture_row(
 
 def kind_shares(graph: CallGraph) -> list[KindShare]:
     """Show how much of the time is whose code's own, in the order of `Kind`."""
-    times = dict.fromkeys(Kind, 0.0)
+    own = {kind.value: 0.0 for kind in Kind}
     for function, stats in graph.functions.items():
-        times[kind_of(function)] += stats.total.self_seconds
+        own[kind_of(function).value] += stats.total.self_seconds
+    times = {kind: own[kind.value] for kind in Kind}
     whole = sum(times.values())
     shares = []
     start = 0.0

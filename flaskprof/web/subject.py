@@ -118,13 +118,12 @@ class Subject:
     @property
     def hottest(self) -> Function | None:
         """The function that took the most time itself, of the application's if it has any."""
-        functions = self.graph.functions
-        own = [function for function in functions if not is_foreign(function)]
-        return max(
-            (function for function in own or functions),
-            key=lambda function: functions[function].total.self_seconds,
-            default=None,
-        )
+        best, most = None, (False, -1.0)
+        for function, stats in self.graph.functions.items():
+            rank = (not is_foreign(function), stats.total.self_seconds)
+            if rank > most:
+                best, most = function, rank
+        return best
 
     def recording_ns(self, function: Function) -> float | None:
         """How much longer a call of a function took for being recorded, if that is known."""

@@ -1,7 +1,8 @@
 """A pytest plugin that puts flaskprof into every Flask application that is made.
 
 ``EVERYWHERE`` says how: ``bare`` (not at all), ``installed``, or ``captured``, where each
-request asks for a capture too and all that can be switched on is. What became of each test is written to ``OUTCOMES``.
+request asks for a capture too and all that can be switched on is. What became of each test
+is written to ``OUTCOMES``.
 """
 
 import json

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import threading
 import traceback
 
@@ -13,12 +17,14 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
 
+from checkout import ROOT
 from flaskprof import FlaskProf, ProfilerMiddleware
 from flaskprof.capture.recorder import recorder_for
 from flaskprof.config import Settings
 from flaskprof.integrations.sqlalchemy import unwatch
 from flaskprof.queries.groups import is_repeated, repetition
 from flaskprof.queries.log import begin, current
+from needs import needs_module
 
 HOME = {"REMOTE_ADDR": "127.0.0.1"}
 
@@ -357,3 +363,76 @@ def test_more_kinds_than_are_kept_are_counted_all_the_same(engine):
     groups = log.groups()
     assert len(groups) == 50
     assert (groups[0].statement, groups[0].runs) == ("SELECT ?", 700)
+
+
+def test_count_and_time_are_served_by_route(directory, engine):
+    app = Flask("shop")
+    app.debug = True
+
+    @app.get("/orders/<int:number>")
+    def orders(number):
+        with engine.connect() as connection:
+            for _ in range(number):
+                connection.execute(sa.text("SELECT 1"))
+        return "done"
+
+    FlaskProf(app, dir=directory)
+    client = app.test_client()
+    for number in (0, 2, 5):
+        client.get(f"/orders/{number}", buffered=True)
+    registry = recorder_for(Settings(dir=directory)).metrics.registry
+    labels = {"http_request_method": "GET", "http_route": "/orders/<int:number>"}
+    name = "flaskprof_database_query_seconds"
+    assert registry.get_sample_value(f"{name}_count", labels) == 7
+    assert 0 < registry.get_sample_value(f"{name}_sum", labels) < 5
+
+
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, json, sys
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.pool import StaticPool
+from flaskprof import FlaskProf
+from flaskprof.capture.recorder import recorder_for
+from flaskprof.config import Settings
+
+app = Flask("shop")
+
+@app.get("/<int:number>")
+def orders(number):
+    engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+    with engine.connect() as connection:
+        for _ in range(number):
+            connection.execute(sa.text("SELECT 1"))
+            gevent.sleep(0.001)
+    engine.dispose()
+    return "done"
+
+app.debug = True
+FlaskProf(app)
+captures = {}
+
+def ask(number):
+    answer = app.test_client().get(f"/{number}", headers={"X-Profile": "1"}, buffered=True)
+    captures[number] = answer.headers["X-Profile-Id"]
+
+gevent.joinall([gevent.spawn(ask, number) for number in (3, 5, 7, 9)], raise_error=True)
+recorder = recorder_for(Settings.load())
+assert recorder.flush()
+counts = {n: recorder.store.record(each).query_count for n, each in captures.items()}
+print(json.dumps(counts))
+"""
+
+
+def test_under_gevent_each_request_has_its_own_queries(tmp_path):
+    needs_module("gevent")
+    done = subprocess.run(
+        [sys.executable, "-c", GREENLETS],
+        env={**os.environ, "FLASKPROF_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"3": 3, "5": 5, "7": 7, "9": 9}

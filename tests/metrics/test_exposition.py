@@ -53,6 +53,7 @@ def metrics(tmp_path):
     metrics.count_exception("GET", "/a", "ValueError")
     metrics.observe_section("import", 50 * MS)
     metrics.observe_template("order.html", 3 * MS)
+    metrics.observe_queries("GET", "/", 3, 3 * MS)
     metrics.count_capture("header", "stored")
     metrics.count_skip("budget")
     metrics.count_failure("spool")

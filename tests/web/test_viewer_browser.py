@@ -188,8 +188,9 @@ def test_each_page_is_clean_fits_its_window_and_shuts_nobody_out(
         if response.status >= 400:
             found = [fault for fault in found if "Failed to load resource" not in fault]
         assert (name, found, width) == (name, [], SIZES[size]["width"])
-        # Hostile names are the same to it in both looks.
-        if size == "phone" or "hostile" not in name:
+        # Hostile names are the same to it in both looks; a page that loads itself again
+        # would go from under it.
+        if "refresh" not in response.headers and (size == "phone" or "hostile" not in name):
             assert (name, serious_violations(page, axe)) == (name, [])
         page.close()
     context.close()
