@@ -8,9 +8,9 @@ from __future__ import annotations
 import sqlalchemy
 from flask import render_template
 from jinja2 import DictLoader
+from served import app
 
 import flaskprof
-from served import app
 
 app.jinja_loader = DictLoader({"order.html": "order {{ number }} for {{ price }}"})
 database = sqlalchemy.create_engine("sqlite://")
