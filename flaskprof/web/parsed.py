@@ -12,15 +12,17 @@ from flaskprof.formats import FORMATS, format_of, read_file
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
+from flaskprof.profiles.overall import Overall
 
 __all__ = ["Made", "ParsedProfiles", "digest"]
 
-Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree)
+Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree, Overall, bytes)
 
 # About what the parts of a profile take in memory, in bytes.
 _FUNCTION_BYTES = 300
 _NODE_BYTES = 32
 _ESTIMATED_NODE_BYTES = 72
+_OVERALL_BYTES = 800
 
 
 def digest(data: bytes) -> bytes:
@@ -73,8 +75,12 @@ class ParsedProfiles:
         return value
 
 
-def _size(value: CallGraph | CallTree | EstimatedTree) -> int:
-    """Estimate the bytes that a profile takes in memory."""
+def _size(value: CallGraph | CallTree | EstimatedTree | Overall | bytes) -> int:
+    """Estimate the bytes that a value takes in memory."""
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, Overall):
+        return _OVERALL_BYTES
     if isinstance(value, CallGraph):
         stats = value.functions.values()
         return _FUNCTION_BYTES * sum(1 + len(of.callers) for of in stats)

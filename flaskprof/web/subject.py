@@ -11,7 +11,7 @@ everything else is folded into its caller, with its time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,12 +21,15 @@ from werkzeug.exceptions import BadRequest
 from flaskprof.errors import CaptureNotFound, ConfigError
 from flaskprof.formats.pprof import read_pprof
 from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
+from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
+from flaskprof.profiles.overall import Overall, overall
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
+from flaskprof.web.flame_data import flame_json
 from flaskprof.web.links import function_key
 from flaskprof.web.parsed import Made, digest
 from flaskprof.web.visit import Visit
@@ -116,14 +119,20 @@ class Subject:
         )
 
     @property
-    def hottest(self) -> Function | None:
-        """The function that took the most time itself, of the application's if it has any."""
-        best, most = None, (False, -1.0)
-        for function, stats in self.graph.functions.items():
-            rank = (not is_foreign(function), stats.total.self_seconds)
-            if rank > most:
-                best, most = function, rank
-        return best
+    def overall(self) -> Overall:
+        """What the graph comes to as a whole."""
+        return self._made("overall", ".prof", lambda: overall(self.graph))
+
+    @property
+    def flame(self) -> bytes:
+        """The data of its flame view, which `flaskprof.web.flame_data` describes."""
+        is_sampled = self.truth == "sampled"
+        suffix = ".pb.gz" if self.has_stacks else ".prof"
+        return self._made(
+            ("flame", is_sampled),
+            suffix,
+            lambda: flame_json(flame_tree(self.tree, is_sampled=is_sampled)),
+        )
 
     def recording_ns(self, function: Function) -> float | None:
         """How much longer a call of a function took for being recorded, if that is known."""
@@ -211,7 +220,7 @@ class Subject:
             self._read[suffix] = tuple(read(capture_id, suffix) for capture_id in self.ids)
         return self._read[suffix]
 
-    def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
+    def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
         if suffix not in self._digests:
             self._digests[suffix] = tuple(map(digest, self._files(suffix)))
         key = (what, self.is_application_only, self._digests[suffix])
