@@ -61,6 +61,10 @@ class Mark(IntFlag):
     """Callees were left out: too short, too many or too deep, or within a recursion."""
 
 
+# A flag takes several times as long to be set as its number.
+_EXACT, _RECURSIVE, _FOLDED = map(int, Mark)
+
+
 @dataclass(frozen=True, slots=True)
 class EstimatedTree:
     """A tree of calls in preorder, as parallel arrays of one item a node.
@@ -254,11 +258,12 @@ class _Sums:
 
     def _agrees(self, function: int, callees: Sequence[_Edge], below_ns: int) -> bool:
         """Whether the edges of a function fit into its sums, but for what was rounded."""
-        by = [self._edge(function, sums) for sums in self._stats[function].callers.values()]
+        by = self._stats[function].callers.values()
         slack = len(by) + len(callees) + 1
         return (
-            sum([edge.total_ns for edge in by]) <= self.total_ns[function] + slack
-            and sum([edge.self_ns for edge in by]) <= self.self_ns[function] + slack
+            sum([_ns(sums.cumulative_seconds) for sums in by])
+            <= self.total_ns[function] + slack
+            and sum([_ns(sums.self_seconds) for sums in by]) <= self.self_ns[function] + slack
             and self.self_ns[function] + below_ns <= self.total_ns[function] + slack
         )
 
@@ -295,7 +300,7 @@ class _Estimate:
         # above, its edge, and its bounds.
         self._waiting: list[tuple[int, int, int, _Edge, int, int]] = []
         self._offered = 0
-        of_root = Mark(0) if sums.is_sampled else Mark.EXACT
+        of_root = 0 if sums.is_sampled else _EXACT
         root = _Edge(len(sums.functions), 0, whole, 0)
         self._add(-1, root, (0, whole, whole, whole), of_root)
         left = whole - sure
@@ -312,7 +317,7 @@ class _Estimate:
             time, _, above, edge, low, high = heappop(self._waiting)
             self._unfold(above, edge, -time, low, high)
         for _, _, above, *_ in self._waiting:
-            self._marks[above] |= Mark.FOLDED
+            self._marks[above] |= _FOLDED
         order = [step for step in steps(self._parent) if step >= 0]
         place = dict(zip(order, range(len(order)), strict=True)) | {-1: -1}
 
@@ -334,7 +339,7 @@ class _Estimate:
         )
 
     def _add(
-        self, above: int, edge: _Edge, times_ns: tuple[int, int, int, int], marks: Mark
+        self, above: int, edge: _Edge, times_ns: tuple[int, int, int, int], marks: int
     ) -> int:
         """Add a node, of these nanoseconds of its own, with callees, at least and at most."""
         node = len(self._parent)
@@ -353,7 +358,7 @@ class _Estimate:
         """Keep a call in mind that may become a node, unless it is too short."""
         if time < self._least_ns or self._depth[above] >= self._deepest:
             if high:
-                self._marks[above] |= Mark.FOLDED
+                self._marks[above] |= _FOLDED
             return
         self._offered += 1
         heappush(self._waiting, (-time, self._offered, above, edge, low, high))
@@ -362,14 +367,14 @@ class _Estimate:
         """Make a node of `time` nanoseconds, and offer its callees."""
         sums, function = self._sums, edge.function
         called = sums.of(function)
-        marks = Mark(0)
+        marks = 0
         if low == high and called.is_bounded:
-            marks |= Mark.EXACT
+            marks |= _EXACT
         if sums.is_recursive(function):
-            marks |= Mark.RECURSIVE
+            marks |= _RECURSIVE
         before = self._circle(above, function)
         if function in before:
-            self._add(above, edge, (0, time, low, high), marks | Mark.FOLDED)
+            self._add(above, edge, (0, time, low, high), marks | _FOLDED)
             return
         is_all_own = edge.self_ns >= edge.total_ns
         own = time if is_all_own else time * edge.self_ns // edge.total_ns
