@@ -102,8 +102,6 @@ _read_int64 = struct.Struct("<q").unpack_from
 _read_float = struct.Struct("<d").unpack_from
 _read_sums = struct.Struct("<BiBiBdBd").unpack_from
 _SUMS_BYTES = 28
-_read_edge = struct.Struct("<BiBB").unpack_from
-_EDGE_BYTES = 7  # before its sums
 _DECIMAL = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 _SAMPLED = "__sampled__"
@@ -288,8 +286,6 @@ class _Reader:
         number = self._open_dict("a table of callers")
         callers: dict[Function, Sums] = {}
         while not self._is_end():
-            if self._plain_edge(callers):
-                continue
             at = self._at
             caller = self._key()
             if caller is None:
@@ -299,32 +295,6 @@ class _Reader:
         if number >= 0:
             self._values[number] = callers
         return callers
-
-    def _plain_edge(self, callers: dict[Function, Sums]) -> bool:
-        """Read an edge in one step if it is spelt as most are; else stay in place.
-
-        That is: a reference to its caller, and a short tuple of plain sums.
-        """
-        at, values = self._at, self._values
-        if at + _EDGE_BYTES > len(self._data):
-            return False
-        code, index, kind, length = _read_edge(self._data, at)
-        if (
-            code != _REFERENCE
-            or kind != _SHORT_TUPLE
-            or length != len(Sums._fields)
-            or not 0 <= index < len(values)
-            or type(values[index]) is not Function
-        ):
-            return False
-        self._at = at + _EDGE_BYTES
-        sums = self._plain_sums()
-        if sums is None:
-            self._at = at
-            return False
-        callers[values[index]] = Sums(*sums)
-        self._count_edges(at, 1)
-        return True
 
     def _edge(self) -> Sums:
         """Read the sums of an edge, or the plain count that stands for them."""

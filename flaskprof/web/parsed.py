@@ -84,5 +84,6 @@ def _size(value: CallGraph | CallTree | EstimatedTree | Overall | bytes) -> int:
     if isinstance(value, CallGraph):
         stats = value.functions.values()
         return _FUNCTION_BYTES * sum(1 + len(of.callers) for of in stats)
-    node = _NODE_BYTES if isinstance(value, CallTree) else _ESTIMATED_NODE_BYTES
-    return node * len(value) + _FUNCTION_BYTES * len(value.functions)
+    if isinstance(value, EstimatedTree):
+        return _ESTIMATED_NODE_BYTES * len(value)  # its functions are those of the graph
+    return _NODE_BYTES * len(value) + _FUNCTION_BYTES * len(value.functions)

@@ -56,6 +56,7 @@ class Subject:
     visit: Visit
     _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
     _digests: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    _found: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -95,7 +96,9 @@ class Subject:
         """The sums of each function and edge, from which every figure comes."""
         if self.is_application_only and self.has_stacks:
             return self._made("graph", ".pb.gz", lambda: call_graph(self.profile))
-        return self._made("graph", ".prof", self._graph)
+        if self.is_application_only or not self.record:
+            return self._made("graph", ".prof", self._graph)
+        return self._once("graph", lambda: self.visit.profiles.get(self._files(".prof")[0]))
 
     @property
     def profile(self) -> Profile:
@@ -187,10 +190,11 @@ class Subject:
         return {name: value for name, value in query.items() if value not in ("", None)}
 
     def _graph(self) -> CallGraph:
-        parts = [self.visit.profiles.get(data) for data in self._files(".prof")]
-        graph = parts[0] if len(parts) == 1 else _merged(parts)
+        if self.is_application_only:
+            return folded(self.unfolded().graph, is_foreign)
+        graph = _merged([self.visit.profiles.get(data) for data in self._files(".prof")])
         assert isinstance(graph, CallGraph)  # noqa: S101  graphs add up to one; for mypy
-        return folded(graph, is_foreign) if self.is_application_only else graph
+        return graph
 
     def _tree(self) -> CallTree:
         parts = [
@@ -205,13 +209,13 @@ class Subject:
         if not self.is_application_only:
             return estimate(self.graph)
         # Bounds hold for what was summed up, which a graph that was folded is not.
-        return folded(estimate(self.unfolded().graph), is_foreign)
+        whole = self.unfolded().tree
+        assert isinstance(whole, EstimatedTree)  # noqa: S101  as there are no stacks; for mypy
+        return folded(whole, is_foreign)
 
     def unfolded(self) -> Subject:
         """The same, with the code of others too."""
-        return Subject(
-            ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
-        )
+        return replace(self, is_application_only=False)
 
     def _files(self, suffix: str) -> tuple[bytes, ...]:
         """Return the files of all captures, read once."""
@@ -221,10 +225,21 @@ class Subject:
         return self._read[suffix]
 
     def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
-        if suffix not in self._digests:
-            self._digests[suffix] = tuple(map(digest, self._files(suffix)))
-        key = (what, self.is_application_only, self._digests[suffix])
-        return self.visit.profiles.made(key, make)
+        def find() -> Made:
+            if suffix not in self._digests:
+                self._digests[suffix] = tuple(map(digest, self._files(suffix)))
+            key = (what, self.is_application_only, self._digests[suffix])
+            return self.visit.profiles.made(key, make)
+
+        return self._once(what, find)
+
+    def _once(self, what: Hashable, find: Callable[[], Made]) -> Made:
+        """Return what was found before: a page makes nothing twice, however little is kept."""
+        key = what, self.is_application_only
+        if key not in self._found:
+            self._found[key] = find()
+        found: Made = self._found[key]
+        return found
 
 
 def subject_of(visit: Visit, capture_id: str) -> Subject:
