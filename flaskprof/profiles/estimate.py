@@ -216,7 +216,9 @@ class _Sums:
             below_ns = sum([edge.total_ns for edge in callees])
             missing_ns = self.total_ns[function] - self.self_ns[function] - below_ns
             is_bounded = (
-                not (self.is_sampled or function in self.timeless or self.is_recursive(function))
+                not (
+                    self.is_sampled or function in self.timeless or self.is_recursive(function)
+                )
                 and not (self.timeless and self.timeless.intersection(self._callees[function]))
                 and self._agrees(function, callees, below_ns)
             )
@@ -227,9 +229,7 @@ class _Sums:
         """Whether a function called itself, directly or through others."""
         stats = self._stats[function]
         total = stats.total
-        return (
-            total.calls != total.primitive_calls or self.functions[function] in stats.callers
-        )
+        return total.calls != total.primitive_calls or self.functions[function] in stats.callers
 
     def _timeless(self) -> set[int]:
         """Return the functions that share their time by calls: some profilers count only."""

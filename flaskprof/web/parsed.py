@@ -14,7 +14,7 @@ from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
 from flaskprof.profiles.overall import Overall
 
-__all__ = ["Made", "ParsedProfiles", "digest"]
+__all__ = ["Made", "ParsedProfiles", "digest_of"]
 
 Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree, Overall, bytes)
 
@@ -25,7 +25,7 @@ _ESTIMATED_NODE_BYTES = 72
 _OVERALL_BYTES = 800
 
 
-def digest(data: bytes) -> bytes:
+def digest_of(data: bytes) -> bytes:
     """Return what stands for the content of a file in a key."""
     return blake2b(data, digest_size=16).digest()
 
@@ -46,9 +46,12 @@ class ParsedProfiles:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, data: bytes) -> CallGraph:
-        """Return the call graph of a ``.prof`` file; raises `BadProfile`."""
-        return self.made((".prof", digest(data)), lambda: read_profile(data))
+    def get(self, data: bytes, digest: bytes = b"") -> CallGraph:
+        """Return the call graph of a ``.prof`` file; raises `BadProfile`.
+
+        `digest` is that of the bytes, where it is known.
+        """
+        return self.made((".prof", digest or digest_of(data)), lambda: read_profile(data))
 
     def read(self, file_name: str, data: bytes) -> Profile:
         """Return the profile in a file as `read_file` does; raises `BadProfile`."""

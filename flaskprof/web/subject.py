@@ -31,7 +31,7 @@ from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
 from flaskprof.web.flame_data import flame_json
 from flaskprof.web.links import function_key
-from flaskprof.web.parsed import Made, digest
+from flaskprof.web.parsed import Made, digest_of
 from flaskprof.web.visit import Visit
 
 __all__ = ["MOST_MERGED", "Subject", "is_foreign", "merged", "subject_of"]
@@ -98,7 +98,7 @@ class Subject:
             return self._made("graph", ".pb.gz", lambda: call_graph(self.profile))
         if self.is_application_only or not self.record:
             return self._made("graph", ".prof", self._graph)
-        return self._once("graph", lambda: self.visit.profiles.get(self._files(".prof")[0]))
+        return self._once("graph", lambda: self._graphs()[0])
 
     @property
     def profile(self) -> Profile:
@@ -192,14 +192,24 @@ class Subject:
     def _graph(self) -> CallGraph:
         if self.is_application_only:
             return folded(self.unfolded().graph, is_foreign)
-        graph = _merged([self.visit.profiles.get(data) for data in self._files(".prof")])
+        graph = _merged(self._graphs())
         assert isinstance(graph, CallGraph)  # noqa: S101  graphs add up to one; for mypy
         return graph
 
+    def _graphs(self) -> list[CallGraph]:
+        return [
+            self.visit.profiles.get(data, digest)
+            for data, digest in zip(
+                self._files(".prof"), self._digests_of(".prof"), strict=True
+            )
+        ]
+
     def _tree(self) -> CallTree:
         parts = [
-            self.visit.profiles.made(("tree", digest(data)), partial(read_pprof, data))
-            for data in self._files(".pb.gz")
+            self.visit.profiles.made(("tree", digest), partial(read_pprof, data))
+            for data, digest in zip(
+                self._files(".pb.gz"), self._digests_of(".pb.gz"), strict=True
+            )
         ]
         tree = parts[0] if len(parts) == 1 else _merged(parts)
         assert isinstance(tree, CallTree)  # noqa: S101  trees add up to one; for mypy
@@ -226,12 +236,15 @@ class Subject:
 
     def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
         def find() -> Made:
-            if suffix not in self._digests:
-                self._digests[suffix] = tuple(map(digest, self._files(suffix)))
-            key = (what, self.is_application_only, self._digests[suffix])
+            key = (what, self.is_application_only, self._digests_of(suffix))
             return self.visit.profiles.made(key, make)
 
         return self._once(what, find)
+
+    def _digests_of(self, suffix: str) -> tuple[bytes, ...]:
+        if suffix not in self._digests:
+            self._digests[suffix] = tuple(map(digest_of, self._files(suffix)))
+        return self._digests[suffix]
 
     def _once(self, what: Hashable, find: Callable[[], Made]) -> Made:
         """Return what was found before: a page makes nothing twice, however little is kept."""
