@@ -119,10 +119,10 @@ CPU = Metric(
     Kind.summary,
     (_METHOD, _ROUTE),
     "Processor time of the thread that answered, from the call to the end of the response.",
-    "An estimate, unless `every_cpu` is measured: one request in 16, at random, is measured and "
-    "counted for 16, so that rates and means are right on the average, and rough where there "
-    "are few requests. Those whose response ended in another thread are left out of sum and "
-    "count, and so is everything where greenlets share a thread.",
+    "An estimate, unless `every_cpu` is measured: one request in 16, at random, is measured "
+    "and counted for 16, so that rates and means are right on the average, and rough where "
+    "there are few requests. Those whose response ended in another thread are left out of "
+    "sum and count, and so is everything where greenlets share a thread.",
     measure="cpu",
     is_extended=True,
 )
