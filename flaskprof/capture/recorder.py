@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from werkzeug.wsgi import ClosingIterator
+
 from flaskprof import log
 from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
@@ -110,6 +112,7 @@ class Recorder:
             metrics.places,
             metrics.measures,
             self.in_flight.flights,
+            ClosingIterator,
             recorder=self,
             metrics=metrics,
         )

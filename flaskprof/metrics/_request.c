@@ -355,6 +355,7 @@ enum {
     PLAN_PLACES,
     PLAN_MEASURES,
     PLAN_FLIGHTS,
+    PLAN_USUAL,
     PLAN_SIZE
 };
 
@@ -366,12 +367,14 @@ enum { FLIGHT_METHOD, FLIGHT_STARTED, FLIGHT_THREAD, FLIGHT_ENVIRON, FLIGHT_MATC
 static const int64_t OWN_MASK = 63 << 10;
 
 typedef struct {
+    PyTypeObject *body;
     PyObject *abandon;
     PyObject *close;
     PyObject *conclude;
     PyObject *empty;
     PyObject *end;
     PyObject *fail;
+    PyObject *follow;
     PyObject *get_ident; /* threading's, which greenlets may have replaced */
     PyObject *is_counted;
     PyObject *note_queue;
@@ -380,6 +383,7 @@ typedef struct {
     PyObject *request_method;
     PyObject *request_start;
     PyObject *route;
+    PyObject *start_response;
     PyObject *traceparent;
 } State;
 
@@ -578,14 +582,108 @@ visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-visit_returned(Visit *self, PyObject *ignored)
+/* The exception that is set, with the one way of each version. */
+typedef struct {
+    PyObject *type, *value, *traceback;
+} Raised;
+
+static Raised
+take_exception(void)
 {
-    (void)ignored;
-    if (self->flight != NULL && PyList_CheckExact(self->flight)
-        && PyList_SetItem(self->flight, FLIGHT_ENVIRON, Py_NewRef(Py_None)) < 0)
+    Raised raised = {NULL, NULL, NULL};
+#if PY_VERSION_HEX >= 0x030C0000
+    raised.value = PyErr_GetRaisedException();
+#else
+    PyErr_Fetch(&raised.type, &raised.value, &raised.traceback);
+    PyErr_NormalizeException(&raised.type, &raised.value, &raised.traceback);
+    if (raised.traceback != NULL)
+        (void)PyException_SetTraceback(raised.value, raised.traceback);
+#endif
+    return raised;
+}
+
+static void
+raise_again(Raised raised)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(raised.value);
+#else
+    PyErr_Restore(raised.type, raised.value, raised.traceback);
+#endif
+}
+
+/* Tells the visit of an exception of the application's, which goes on to the server. */
+static PyObject *
+failed(PyObject *visit, State *state)
+{
+    Raised raised = take_exception();
+    PyObject *told = PyObject_CallMethodOneArg(visit, state->fail, raised.value);
+    if (told == NULL)
+        PyErr_WriteUnraisable(visit);
+    Py_XDECREF(told);
+    raise_again(raised);
+    return NULL;
+}
+
+/* What is in flight has the environ only while the application is called. */
+static int
+put_down_environ(Visit *self)
+{
+    if (self->flight == NULL || !PyList_CheckExact(self->flight))
+        return 0;
+    return PyList_SetItem(self->flight, FLIGHT_ENVIRON, Py_NewRef(Py_None));
+}
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *result;
+    PyObject *visit;
+    char is_closed;
+} Body;
+
+static PyObject *
+body_for(PyTypeObject *type, PyObject *result, PyObject *visit)
+{
+    Body *self = (Body *)type->tp_alloc(type, 0);
+    if (self == NULL)
         return NULL;
-    Py_RETURN_NONE;
+    self->result = Py_NewRef(result);
+    self->visit = Py_NewRef(visit);
+    return (PyObject *)self;
+}
+
+static PyObject *
+visit_run(Visit *self, PyObject *app)
+{
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    if (self->environ == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "it was not started");
+        return NULL;
+    }
+    PyObject *start_response = PyObject_GetAttr((PyObject *)self, state->start_response);
+    if (start_response == NULL)
+        return NULL;
+    PyObject *environ = Py_NewRef(self->environ);
+    PyObject *args[] = {environ, start_response};
+    PyObject *result = PyObject_Vectorcall(app, args, 2, NULL);
+    Py_DECREF(start_response);
+    PyObject *body = NULL;
+    if (result == NULL)
+        (void)failed((PyObject *)self, state);
+    else if (put_down_environ(self) == 0) {
+        /* The usual result has no length, and is to be closed. */
+        if (self->is_plain
+            && (PyObject *)Py_TYPE(result) == PyTuple_GET_ITEM(self->plan, PLAN_USUAL))
+            body = body_for(state->body, result, (PyObject *)self);
+        else
+            body = PyObject_CallMethodObjArgs((PyObject *)self, state->follow, result, environ,
+                                              NULL);
+    }
+    Py_DECREF(environ);
+    Py_XDECREF(result);
+    return body;
 }
 
 /* Notes route and length; -1 with an exception where that is for Python to do. */
@@ -813,7 +911,7 @@ visit_is_over(Visit *self, void *ignored)
 
 static PyMethodDef visit_methods[] = {
     {"end", (PyCFunction)visit_end, METH_NOARGS, NULL},
-    {"returned", (PyCFunction)visit_returned, METH_NOARGS, NULL},
+    {"run", (PyCFunction)visit_run, METH_O, NULL},
     {"start", (PyCFunction)(void (*)(void))visit_start, METH_FASTCALL, NULL},
     {"start_response", (PyCFunction)(void (*)(void))visit_start_response,
      METH_FASTCALL | METH_KEYWORDS, NULL},
@@ -867,13 +965,6 @@ static PyType_Spec visit_spec = {
 
 /* Body: the application's result, with the end of its visit tied to close(). */
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *result;
-    PyObject *visit;
-    char is_closed;
-} Body;
-
 static PyObject *
 body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -881,61 +972,13 @@ body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "Body() takes a result and its visit");
         return NULL;
     }
-    Body *self = (Body *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->result = Py_NewRef(PyTuple_GET_ITEM(args, 0));
-    self->visit = Py_NewRef(PyTuple_GET_ITEM(args, 1));
-    return (PyObject *)self;
+    return body_for(type, PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1));
 }
 
 static PyObject *
 body_iter(Body *self)
 {
     return PyObject_GetIter(self->result);
-}
-
-/* The exception that is set, with the one way of each version. */
-typedef struct {
-    PyObject *type, *value, *traceback;
-} Raised;
-
-static Raised
-take_exception(void)
-{
-    Raised raised = {NULL, NULL, NULL};
-#if PY_VERSION_HEX >= 0x030C0000
-    raised.value = PyErr_GetRaisedException();
-#else
-    PyErr_Fetch(&raised.type, &raised.value, &raised.traceback);
-    PyErr_NormalizeException(&raised.type, &raised.value, &raised.traceback);
-    if (raised.traceback != NULL)
-        (void)PyException_SetTraceback(raised.value, raised.traceback);
-#endif
-    return raised;
-}
-
-static void
-raise_again(Raised raised)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    PyErr_SetRaisedException(raised.value);
-#else
-    PyErr_Restore(raised.type, raised.value, raised.traceback);
-#endif
-}
-
-/* Tells the visit of an exception of the application's, which goes on to the server. */
-static PyObject *
-failed(Body *self, State *state)
-{
-    Raised raised = take_exception();
-    PyObject *told = PyObject_CallMethodOneArg(self->visit, state->fail, raised.value);
-    if (told == NULL)
-        PyErr_WriteUnraisable((PyObject *)self);
-    Py_XDECREF(told);
-    raise_again(raised);
-    return NULL;
 }
 
 static PyObject *
@@ -953,7 +996,7 @@ body_close(Body *self, PyObject *ignored)
         PyObject *closed = close == NULL ? NULL : PyObject_CallNoArgs(close);
         Py_XDECREF(close);
         if (closed == NULL)
-            return failed(self, state);
+            return failed(self->visit, state);
         Py_DECREF(closed);
     }
     return PyObject_CallMethodNoArgs(self->visit, state->end);
@@ -1046,6 +1089,7 @@ module_exec(PyObject *module)
         {&state->empty, ""},
         {&state->end, "end"},
         {&state->fail, "fail"},
+        {&state->follow, "follow"},
         {&state->is_counted, "is_counted"},
         {&state->note_queue, "note_queue"},
         {&state->note_start, "note_start"},
@@ -1053,6 +1097,7 @@ module_exec(PyObject *module)
         {&state->request_method, "REQUEST_METHOD"},
         {&state->request_start, "HTTP_X_REQUEST_START"},
         {&state->route, "route"},
+        {&state->start_response, "start_response"},
         {&state->traceparent, "HTTP_TRACEPARENT"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -1071,6 +1116,8 @@ module_exec(PyObject *module)
         if (type == NULL)
             return -1;
         int added = PyModule_AddType(module, (PyTypeObject *)type);
+        if (specs[i] == &body_spec)
+            state->body = (PyTypeObject *)Py_NewRef(type);
         Py_DECREF(type);
         if (added < 0)
             return -1;
@@ -1091,12 +1138,14 @@ static int
 module_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
+    Py_CLEAR(state->body);
     Py_CLEAR(state->abandon);
     Py_CLEAR(state->close);
     Py_CLEAR(state->conclude);
     Py_CLEAR(state->empty);
     Py_CLEAR(state->end);
     Py_CLEAR(state->fail);
+    Py_CLEAR(state->follow);
     Py_CLEAR(state->get_ident);
     Py_CLEAR(state->is_counted);
     Py_CLEAR(state->note_queue);
@@ -1105,6 +1154,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->request_method);
     Py_CLEAR(state->request_start);
     Py_CLEAR(state->route);
+    Py_CLEAR(state->start_response);
     Py_CLEAR(state->traceparent);
     return 0;
 }

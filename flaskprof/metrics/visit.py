@@ -2,10 +2,11 @@
 
 `Visit` and `Body` are written in C where that was built; `PythonVisit` and `PythonBody` do the
 same. A visit is the base of a class with more methods: `note_queue()` notes what the headers
-of a proxy tell, `note_start(headers)` what the start of the response does, and
-`conclude(ended, duration_ns, cpu_ns)`, called once at the end, counts the request. A visit in
-C takes the short way where it `is_plain`: an ordinary request of a known label set never
-comes to the last two.
+of a proxy tell, `note_start(headers)` what the start of the response does, `follow(result,
+environ)` ties the end of the visit to what the application returned, `fail(error)` hears of
+what it raised, and `conclude(ended, duration_ns, cpu_ns)`, called once at the end, counts the
+request. A visit in C takes the short way where it `is_plain`: an ordinary request of a known
+label set comes to none of them.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Plan(NamedTuple):
     `active` has the words of `cells` that count active requests, by method; `find_active`
     returns that of any method. `places` are those of label sets in `cells`, by method,
     route, status and "". `flights` are the requests in flight: method, `entered_ns`, thread,
-    environ and match of each. The rest is for who makes more of a visit.
+    environ and match of each. What is of the type `usual` has no length and is to be closed,
+    as what most applications return. The rest is for who makes more of a visit.
     """
 
     cells: Cells
@@ -76,6 +78,7 @@ class Plan(NamedTuple):
     places: dict[tuple[str, str, str, str], int]
     measures: int
     flights: dict[int, Flight]
+    usual: type
     recorder: Any
     metrics: Any
 
@@ -172,10 +175,19 @@ class PythonVisit:
             self._thread_started_ns = thread_time_ns()
         self.started_ns = perf_counter_ns()
 
-    def returned(self) -> None:
-        """Keep the environ among what is in flight no longer: the application returned."""
-        if self.flight is not None:
-            self.flight[_ENVIRON] = None
+    def run(self, app: Callable[..., Iterable[bytes]]) -> Iterable[bytes]:
+        """Call the application and return its result, followed to its end."""
+        environ = self.environ
+        if environ is None or self.flight is None:
+            raise RuntimeError("it was not started")
+        try:
+            result = app(environ, self.start_response)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        # What is in flight has the environ only while the application is called.
+        self.flight[_ENVIRON] = None
+        return self.follow(result, environ)
 
     @property
     def is_over(self) -> bool:
@@ -210,6 +222,14 @@ class PythonVisit:
         finally:
             # The environ holds this object too; without the cycle both go at once.
             self.environ = None
+
+    def fail(self, error: BaseException) -> None:
+        """Note that the application raised, and end; for who makes more of this class."""
+        raise NotImplementedError
+
+    def follow(self, result: Iterable[bytes], environ: Environ) -> Iterable[bytes]:
+        """Return the result with the end tied to it; for who makes more of this class."""
+        raise NotImplementedError
 
     def note_queue(self) -> None:
         """Note what the environ tells of a wait at the proxy; for who makes more of this."""

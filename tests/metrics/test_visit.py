@@ -59,11 +59,20 @@ class Served:
         self.active = {}
         self.flights = {}
         self.concluded = []
+        self.failed = []
         self.sampled_in_python = 0
         served = self
 
         class Request(kinds[1]):
             __slots__ = ()
+
+            def follow(self, result, environ):
+                return "followed", result, environ
+
+            def fail(self, error):
+                self.status = "500"
+                self.end()
+                served.failed.append(error)
 
             def note_queue(self):
                 self.queued_ns = 5
@@ -90,6 +99,7 @@ class Served:
             self.places,
             measures,
             self.flights,
+            Result,
             recorder=None,
             metrics=None,
         )
@@ -360,11 +370,77 @@ def test_a_request_of_a_trace_is_not_plain(served):
     assert not served.begin(measures=MEASURE_TRACES, HTTP_TRACEPARENT="00").is_plain
 
 
-def test_the_environ_is_in_flight_until_the_application_returned(served):
+def test_the_environ_is_in_flight_while_the_application_is_called(served):
+    def app(environ, start_response):
+        assert request.flight[ENVIRON] is request.environ is environ
+        start_response(STATUS, HEADERS)
+        return result
+
+    result = [b"x"]
     request = served.begin()
-    assert request.flight[ENVIRON] is request.environ
-    request.returned()
+    environ = request.environ
+    assert request.run(app) == ("followed", result, environ)
     assert request.flight[ENVIRON] is None
+    assert served.started == [(STATUS, HEADERS)]
+
+
+def test_what_the_application_raises_is_its_callers_to_see(served):
+    def app(environ, start_response):
+        raise error
+
+    error = LookupError("x")
+    request = served.begin()
+    request.match = served.match
+    served.places["GET", "/a", "500", ""] = PLACE
+    with pytest.raises(LookupError) as caught:
+        request.run(app)
+    assert caught.value is error
+    assert caught.traceback[-1].name == "app"
+    assert served.failed == [error]
+    assert served.flights == {}
+
+
+def test_a_usual_result_is_closed_with_the_end_of_the_request(served):
+    closed = []
+    result = Result(lambda: closed.append(True))
+    request = served.begin()
+
+    def app(environ, start_response):
+        start_response(STATUS, HEADERS)
+        return result
+
+    body = request.run(app)
+    if isinstance(body, tuple):  # in Python all are followed alike
+        body = PythonBody(result, request)
+    assert list(body) == [b"x"]
+    assert not request.is_over
+    body.close()
+    assert closed == [True]
+    assert request.is_over
+    assert served.counted()[0] == 1
+
+
+def test_in_c_what_is_not_plain_is_followed_in_python():
+    needs_module("flaskprof.metrics._request")
+    served = Served((Cells, visit.Visit, visit.Body))
+    result = Result(lambda: None)
+
+    def app(environ, start_response):
+        start_response(STATUS, HEADERS)
+        return result
+
+    plain = served.begin().run(app)
+    assert type(plain) is visit.Body
+    plain.close()
+    request = served.begin(measures=MEASURE_MORE)
+    environ = request.environ
+    assert request.run(app) == ("followed", result, environ)
+    request.end()
+
+
+def test_a_request_that_was_not_started_is_not_run(served):
+    with pytest.raises(RuntimeError, match="not started"):
+        served.kind().run(lambda *_: [])
 
 
 def test_an_ended_request_is_in_no_cycle_with_its_environ(served):
