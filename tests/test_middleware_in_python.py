@@ -12,11 +12,13 @@ WITHOUT_HELPER = """
 import sys
 sys.modules["flaskprof.metrics._request"] = None
 import pytest
+code = pytest.main(sys.argv[1:])
+# Imported by now; pytest does not like to find a package with a plugin imported before.
 from flaskprof.metrics import cells, headers, visit
 assert cells.Cells is cells.PythonCells
 assert visit.Visit is visit.PythonVisit
 assert headers.content_length is headers.python_content_length
-sys.exit(pytest.main(sys.argv[1:]))
+sys.exit(code)
 """
 
 
