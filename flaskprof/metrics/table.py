@@ -1,8 +1,8 @@
 """Every metric of flaskprof, in one table.
 
 The worker files, what is served at the metrics' path and ``docs/reference/metrics.md`` are all
-made from it. Names and labels follow OpenTelemetry's semantic conventions for HTTP servers where
-they have one; all others begin with ``flaskprof_``.
+made from it. Names and labels follow OpenTelemetry's semantic conventions for HTTP servers
+where they have one; all others begin with ``flaskprof_``.
 """
 
 from __future__ import annotations
