@@ -23,6 +23,7 @@ CPU = "flaskprof_request_cpu_seconds"
 QUEUED = "flaskprof_request_queue_seconds"
 LENGTH = "flaskprof_response_length_bytes"
 FIRST_BYTE = "flaskprof_response_first_byte_seconds"
+QUERIES = "flaskprof_database_query_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,14 @@ def mean(name: str, selector: str, by: str = "") -> str:
         for suffix in ("_sum", "_count")
     )
     return f"{total} / {count}"
+
+
+def per_request(name: str, selector: str, by: str) -> str:
+    """A counter's increase for each request that was answered; only where it has some."""
+    counted, answered = (
+        f"sum by ({by}) ({rate(one, selector)})" for one in (name, DURATION + "_count")
+    )
+    return f"{counted} / {answered}"
 
 
 def error_share(failed: str, selector: str, by: str = "") -> str:
@@ -350,6 +359,34 @@ OVERVIEW = Dashboard(
                             "{{template}}",
                         ),
                     ),
+                ),
+                Panel(
+                    "timeseries",
+                    "Database queries per request",
+                    "How many queries of SQLAlchemy a request makes, in the mean, by route. "
+                    "Nothing where they are not counted.",
+                    "short",
+                    (
+                        Query(
+                            by_route(per_request(QUERIES + "_count", ROUTES, by="http_route")),
+                            "{{http_route}}",
+                        ),
+                    ),
+                    leads_to_route=True,
+                ),
+                Panel(
+                    "stacked",
+                    "Time in databases",
+                    "Seconds per second until databases had answered, by route. Nothing where "
+                    "queries are not counted.",
+                    "short",
+                    (
+                        Query(
+                            by_route(f"sum by (http_route) ({rate(QUERIES + '_sum', ROUTES)})"),
+                            "{{http_route}}",
+                        ),
+                    ),
+                    leads_to_route=True,
                 ),
             ),
         ),
