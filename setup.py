@@ -1,19 +1,24 @@
-"""Builds the call-tree engine where that is possible; everything else is in pyproject.toml.
+"""Builds what is in C where that is possible; everything else is in pyproject.toml.
 
 Without a compiler, or with FLASKPROF_NO_EXTENSION set, flaskprof is installed without it and
-uses its engine in Python.
+uses its engine in Python, and cells in Python for its metrics.
 """
 
 import os
 
 from setuptools import Extension, setup
 
-ENGINE = Extension(
-    "flaskprof.capture._calltree",
-    ["flaskprof/capture/_calltree.c"],
-    optional=True,
-    extra_compile_args=os.environ.get("FLASKPROF_CFLAGS", "").split(),
-    extra_link_args=os.environ.get("FLASKPROF_LDFLAGS", "").split(),
-)
+MODULES = ("capture/_calltree", "metrics/_request")
 
-setup(ext_modules=[] if os.environ.get("FLASKPROF_NO_EXTENSION") else [ENGINE])
+EXTENSIONS = [
+    Extension(
+        "flaskprof." + module.replace("/", "."),
+        [f"flaskprof/{module}.c"],
+        optional=True,
+        extra_compile_args=os.environ.get("FLASKPROF_CFLAGS", "").split(),
+        extra_link_args=os.environ.get("FLASKPROF_LDFLAGS", "").split(),
+    )
+    for module in MODULES
+]
+
+setup(ext_modules=[] if os.environ.get("FLASKPROF_NO_EXTENSION") else EXTENSIONS)

@@ -289,7 +289,8 @@ OVERVIEW = Dashboard(
                 Panel(
                     "stacked",
                     "CPU share by route",
-                    "The share of a route in the processor time of all requests.",
+                    "The share of a route in the processor time of all requests; an estimate, "
+                    "from one request in 16 unless every one is measured.",
                     "percentunit",
                     (
                         Query(
@@ -461,7 +462,8 @@ ONE_ROUTE = Dashboard(
                     "timeseries",
                     "Duration and processor time",
                     "Means per request. What lies between the two is waiting: for a database, "
-                    "another service, a lock, or the processor.",
+                    "another service, a lock, or the processor. Processor time is an estimate, "
+                    "from one request in 16 unless every one is measured.",
                     "s",
                     (
                         Query(mean(DURATION, ROUTE), "duration"),
@@ -472,8 +474,8 @@ ONE_ROUTE = Dashboard(
                 Panel(
                     "timeseries",
                     "Share of all requests' time",
-                    "How much of the time, and of the processor time, of all requests goes "
-                    "into this route.",
+                    "How much of the time, and of the processor time (an estimate), of all "
+                    "requests goes into this route.",
                     "percentunit",
                     (
                         Query(

@@ -1,8 +1,8 @@
 """Every setting of flaskprof, in one table.
 
 The fields of `Settings` are that table: Flask configuration and environment
-(``FLASKPROF_<NAME>``), options of the command line and ``docs/configuration.md`` are all
-made from it. The environment has the last word over keywords and Flask configuration, so
+(``FLASKPROF_<NAME>``), options of the command line and ``docs/reference/configuration.md`` are
+all made from it. The environment has the last word over keywords and Flask configuration, so
 that whoever runs a process can change it without touching its code.
 """
 
@@ -324,7 +324,15 @@ _SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
 _LABEL = Kind("the name of a label that is not taken, or nothing", _label)
 _FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
 _MEASURES = _choices(
-    "cpu", "length", "own", "queue", "stream", "templates", "traces", "workers"
+    "cpu",
+    "every_cpu",
+    "length",
+    "own",
+    "queue",
+    "stream",
+    "templates",
+    "traces",
+    "workers",
 )
 _ACCESS = _choice("open", "token", "off")
 _ENGINE = _choice("auto", "calltree", "python")
@@ -463,7 +471,9 @@ class Settings:
     measure: tuple[str, ...] = _setting(
         _MEASURES,
         ("cpu", "length", "own", "queue", "templates", "traces", "workers"),
-        "What is measured beside durations, exceptions and captures: processor time (cpu), "
+        "What is measured beside durations, exceptions and captures: processor time of one "
+        "request in 16, at random and counted for all (cpu) or of every request (every_cpu, "
+        "which adds two system calls to each), "
         "body bytes by Content-Length (length), time waited at the proxy (queue), memory and "
         "processor time of the workers (workers), time spent in flaskprof itself (own), what "
         "templates take (templates) and the place in distributed tracing (traces). What "

@@ -14,24 +14,23 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from threading import get_ident
-from time import perf_counter_ns, thread_time_ns, time_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
-from werkzeug.wsgi import get_current_url
+from werkzeug.wsgi import ClosingIterator, get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
 from flaskprof.capture.engines import Engine, Recording
-from flaskprof.capture.flights import ENVIRON, MATCH, Flight
+from flaskprof.capture.flights import ENVIRON, MATCH
 from flaskprof.capture.overlaps import Overlap
 from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
-from flaskprof.metrics.instruments import OWN_MASK, OWN_SHARE
 from flaskprof.metrics.stream import Stream, followed
+from flaskprof.metrics.visit import OWN_MASK, OWN_SHARE, Body, PythonBody, Visit
 from flaskprof.queries.log import QueryLog
 from flaskprof.queries.log import begin as begin_queries
 from flaskprof.queries.log import resume as resume_queries
@@ -97,8 +96,8 @@ class Middleware:
         self._pages = pages
         self._page_starts = pages.starts
         self._rules = rules
-        self._name_route = name_route
-        self._exchange: Callable[..., Exchange] = (
+        self._name_route = name_route.__call__  # a method is called faster than an object
+        self._exchange: Callable[[], Exchange] = (
             partial(TellingExchange, rules) if recorder.settings.server_timing else Exchange
         )
 
@@ -112,11 +111,23 @@ class Middleware:
                 page = self._pages.find(environ)
                 if page is not None:
                     return self._answer(page, environ, start_response)
-            outer = environ.get(EXCHANGE)
-            if outer is not None:
-                outer.is_named_by(self._name_route, environ)
+            if EXCHANGE in environ:
+                environ[EXCHANGE].is_named_by(self._name_route, environ)
                 return self.app(environ, start_response)
-            exchange = self._begin(environ, start_response, entered)
+            recorder = self.recorder
+            if not recorder.is_started:
+                recorder.start(self._rules.explain())
+            if recorder.abandoned:
+                recorder.end_abandoned()
+            if recorder.overlaps.is_counting:
+                recorder.request_started()
+            ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
+            if ask is None:
+                exchange = self._exchange()
+            else:
+                exchange = CapturedExchange(environ, recorder, ask)
+            exchange.begin(environ, start_response, recorder, self._name_route, entered)
+            environ[EXCHANGE] = exchange
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
@@ -130,124 +141,88 @@ class Middleware:
         self.recorder.end_abandoned()
         outer = environ.get(EXCHANGE)
         if outer is not None:
-            outer.is_counted = False
+            outer.leave_out()
         return page(environ, start_response)
 
-    def _begin(
-        self, environ: WSGIEnvironment, start_response: StartResponse, entered: int
-    ) -> Exchange:
-        recorder = self.recorder
-        if not recorder.is_started:
-            recorder.start(self._rules.explain())
-        if recorder.abandoned:
-            recorder.end_abandoned()
-        if recorder.overlaps.is_counting:
-            recorder.request_started()
-        ask = take_ask(environ, self._rules) if "HTTP_X_PROFILE" in environ else None
-        if ask is None:
-            exchange = self._exchange(environ, start_response, recorder, self._name_route)
-        else:
-            exchange = CapturedExchange(
-                environ, start_response, recorder, self._name_route, ask
-            )
-        environ[EXCHANGE] = exchange
-        if recorder.watches_queries:
-            exchange.watch_queries()
-        exchange.begin(entered)
-        return exchange
 
-
-class Exchange:
+class Exchange(Visit):
     """One request and its response, from the call of the application to its `end`."""
 
     __slots__ = (
-        "_begin_ns",
-        "_cpu_started",
-        "_environ",
-        "_flight",
-        "_flights",
         "_label",
-        "_length",
-        "_match",
         "_metrics",
-        "_name_route",
-        "_queued_ns",
         "_recorder",
-        "_server_start_response",
-        "_started",
-        "_status",
         "_stream",
-        "_thread",
         "_trace",
         "exception",
         "is_counted",
-        "is_ended",
-        "method",
         "queries",
-        "recording",
     )
 
-    def __init__(
+    recording: Recording | None = None
+
+    def begin(
         self,
         environ: WSGIEnvironment,
         start_response: StartResponse,
         recorder: Recorder,
-        name_route: RouteNamer,
+        name_route: Callable[[WSGIEnvironment], Match],
+        entered: int,
     ) -> None:
-        self.method: str = environ["REQUEST_METHOD"]
-        self.exception: type[BaseException] | None = None
-        self.is_counted = True
-        self.recording: Recording | None = None
-        self.queries: QueryLog | None = None
-        self._environ = environ
-        self._server_start_response = start_response
+        """Begin to count and time; we are at work since `entered`."""
         self._recorder = recorder
         # Kept beside the recorder, which has others after a fork or when it is closed.
-        self._metrics = recorder.metrics
-        self._flights = recorder.in_flight.flights
-        self._name_route = name_route
-        self._match: Match | None = None
-        self._status = ""
-        self._length: int | None = None
+        self._metrics = metrics = recorder.metrics
         self._label = ""
+        self._stream: Stream | None = None
         self._trace: Trace | None = None
-        self.is_ended = False
-
-    def begin(self, entered: int) -> None:
-        """Begin to count and time; we are at work since `entered`."""
-        metrics = self._metrics
-        metrics.request_started(self.method)
-        self._queued_ns = (
-            queued_ns(self._environ, time_ns()) if metrics.measures_queue else None
+        self.exception: type[BaseException] | None = None
+        self.is_counted = True
+        self.queries: QueryLog | None = None
+        if metrics.measures_queue and (
+            "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ
+        ):
+            self.queued_ns = queued_ns(environ, time_ns())
+        in_flight = recorder.in_flight
+        self.start(
+            metrics.cells,
+            metrics.active_place(environ["REQUEST_METHOD"]),
+            metrics.places,
+            metrics.measures,
+            entered,
+            environ,
+            start_response,
+            name_route,
+            in_flight.flights,
         )
-        if metrics.measures_cpu:
-            self._thread = get_ident()
-            self._cpu_started = thread_time_ns()
-        else:
-            self._thread = 0
-        self._started = started = perf_counter_ns()
-        self._begin_ns = started - entered
-        self._stream = Stream(started) if metrics.measures_stream else None
-        # What is in flight refers to the exchange only while the application is called: a
-        # server may drop the response later on without a word.
-        flight: Flight = [self.method, entered, get_ident(), self._environ, None]
-        self._flight = flight
-        self._flights[id(flight)] = flight
-        if self._recorder.in_flight.is_parked:
-            self._recorder.wake_watcher()
+        if in_flight.is_parked:
+            recorder.wake_watcher()
+        if metrics.sees_spans or TRACEPARENT in environ or slow_request.receivers:
+            self.is_plain = False
+        if metrics.measures_stream:
+            self._stream = Stream(self.started_ns)
+        if recorder.watches_queries:
+            self.watch_queries()
 
     def watch_queries(self) -> None:
         """Count the queries of the request from here on, and keep those of a captured one."""
+        self.is_plain = False
         self.queries = begin_queries()
         if self.recording is not None:
             self.queries.keep_statements()
 
-    def is_named_by(self, name_route: RouteNamer, environ: WSGIEnvironment) -> None:
+    def is_named_by(
+        self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
+    ) -> None:
         """Let a middleware further in name the route, in the environ that it sees."""
-        self._name_route = name_route
-        self._environ = environ
-        if self._flight[ENVIRON] is not None:
-            self._flight[ENVIRON] = environ
+        self.name_route = name_route
+        self.environ = environ
+        if self.flight is not None and self.flight[ENVIRON] is not None:
+            self.flight[ENVIRON] = environ
+
+    def leave_out(self) -> None:
+        """Do not count the request: it is for one of our own pages."""
+        self.is_counted = self.is_plain = False
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application and return its result, followed to its end."""
@@ -256,7 +231,13 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
-        self._flight[ENVIRON] = None
+        # What is in flight refers to the exchange only while the application is called: a
+        # server may drop the response later on without a word.
+        if self.flight is not None:
+            self.flight[ENVIRON] = None
+        # What a response of werkzeug gives has no length and is to be closed.
+        if type(result) is ClosingIterator and self._stream is None:
+            return self.follow(result)
         stream = self._stream
         if _is_passed_on(result, environ):
             if stream is not None:
@@ -268,49 +249,47 @@ class Exchange:
 
     def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with the end of the exchange tied to its own."""
-        return (SizedBody if hasattr(result, "__len__") else TimedBody)(result, self)
+        if type(result) is ClosingIterator or not hasattr(result, "__len__"):
+            return Body(result, self)
+        return SizedBody(result, self)
 
-    def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
-        """Note status and route, and start the response as the application does."""
-        self._status = status
-        self.name()
-        self._measure(headers)
-        if exc_info is None:
-            return self._server_start_response(status, headers)
-        return self._server_start_response(status, headers, exc_info)
-
-    def name(self) -> None:
-        """Name the route while it is known: Flask forgets its request when it returns."""
-        try:
-            self._match = self._flight[MATCH] = self._name_route(self._environ)
-        except Exception:  # noqa: BLE001  ours alone: the response goes on
-            _failed(self._recorder, "route")
-
-    def _measure(self, headers: list[Any]) -> None:
+    def note_start(self, headers: list[Any]) -> None:
         """Note what the start of the response tells."""
-        metrics = self._metrics
+        self.name()
+        metrics, environ = self._metrics, self.environ or {}
         try:
             if metrics.measures_length:
-                self._length = content_length(headers)
+                self.length = content_length(headers)
             if metrics.label is not None:
-                self._label = metrics.label.of(self._environ)
-            if metrics.sees_spans or TRACEPARENT in self._environ:
+                self._label = metrics.label.of(environ)
+            if metrics.sees_spans or TRACEPARENT in environ:
                 self._trace = self.trace()
         except Exception:  # noqa: BLE001  not ours alone, but the response goes on
             _failed(self._recorder, "measure")
 
+    def name(self) -> None:
+        """Name the route while it is known: Flask forgets its request when it returns."""
+        if self.environ is None or self.flight is None:
+            return
+        try:
+            self.match = self.flight[MATCH] = self.name_route(self.environ)
+        except Exception:  # noqa: BLE001  ours alone: the response goes on
+            _failed(self._recorder, "route")
+
     def note_exception(self, error: Exception) -> None:
         """Note an unhandled exception, and the route while it is known."""
+        self.is_plain = False
         self.exception = type(error)
         self.name()
 
     def route(self) -> str:
         """Return the route if it is known by now, else nothing."""
-        return self._name_route(self._environ).route
+        match: Match = self.name_route(self.environ or {})
+        return match.route
 
     def trace(self) -> Trace | None:
         """Return the trace of the request, if traces are wanted and it has one."""
-        return trace_of(self._environ) if self._metrics.measures_traces else None
+        return trace_of(self.environ or {}) if self._metrics.measures_traces else None
 
     def announced(self) -> Announced | None:
         """Return the capture that is being made of the request, if there is one."""
@@ -320,51 +299,54 @@ class Exchange:
         """Count the rendering of a template."""
         self._metrics.observe_template(name, own_ns)
 
+    def close(self, result: Iterable[bytes]) -> None:
+        """Close the application's result and end, whatever closing does."""
+        try:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.end()
+
     def fail(self, error: BaseException) -> None:
         """Note that the application raised, and end."""
-        if not self._status:
-            self._status = "500"
+        self.is_plain = False
+        if not self.status:
+            self.status = "500"
         if isinstance(error, Exception):
             self.exception = type(error)
         self.end()
 
-    def end(self) -> None:
-        """Count the request; only the first call does so. Never raises."""
-        if self.is_ended:
-            return
-        self.is_ended = True
+    def abandon(self) -> None:
+        """Have the exchange ended later; for finalizers, which may take no lock."""
+        if not self.is_over:
+            self._recorder.abandoned.append(self)
+
+    def conclude(self, ended: int, duration_ns: int, cpu_ns: int | None) -> None:
+        """Count the request, at its end. Never raises."""
         try:
-            ended = perf_counter_ns()
-            self._flights.pop(id(self._flight), None)
             metrics = self._metrics
             self._release()
             if self.queries is not None:
                 self.queries.end()
-            metrics.request_ended(self.method)
-            match = self._match
+            match = self.match
             if match is None or not match.route:
                 # Other frameworks may say what matched only when they have answered.
-                match = self._name_route(self._environ)
-            duration_ns = ended - self._started
+                match = self.name_route(self.environ or {})
             profile_id = self._hand_over(match, duration_ns / 1e9)
             if self.is_counted and match.is_counted:
-                self._count(match, duration_ns, profile_id)
+                self._count(match, duration_ns, cpu_ns, profile_id)
             if slow_request.receivers and duration_ns >= self._recorder.slow_ns:
                 self._tell_slow(match, duration_ns, profile_id)
-            if ended >= metrics.next_note_ns:
+            if ended >= metrics.cells.due_ns:
                 metrics.note_process()
             if not ended & OWN_MASK:
-                spent_ns = self._begin_ns + perf_counter_ns() - ended
+                spent_ns = self.started_ns - self.entered_ns + perf_counter_ns() - ended
                 metrics.count_own_time("requests", spent_ns * OWN_SHARE)
         except Exception:  # noqa: BLE001  the response is the application's and stands
             _failed(self._recorder, "end")
-        finally:
-            # The environ holds this object too; without the cycle both go at once.
-            self._environ = {}
-
-    def abandon(self) -> None:
-        """Have the exchange ended later; for finalizers, which may take no lock."""
-        self._recorder.abandoned.append(self)
 
     def _release(self) -> None:
         """End what else runs with the request."""
@@ -373,31 +355,35 @@ class Exchange:
         """Hand the capture of the request over, if there is one, and return its ID."""
         return None
 
-    def _count(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
-        cpu_ns = None
-        if self._thread and self._thread == get_ident():
-            cpu_ns = thread_time_ns() - self._cpu_started
-        self._metrics.observe(
+    def _count(
+        self, match: Match, duration_ns: int, cpu_ns: int | None, profile_id: str | None
+    ) -> None:
+        metrics = self._metrics
+        metrics.observe(
             self.method,
             match.route,
             # Without a status the server answers for the application.
-            self._status[:3] or "500",
+            (self.status or "")[:3] or "500",
             duration_ns,
             profile_id,
             cpu_ns,
-            self._queued_ns,
-            None if self.method == "HEAD" else self._length,
+            self.queued_ns,
+            None if self.method == "HEAD" else self.length,
             self._label,
             self._stream,
             self._trace,
+            metrics.cpu_share,
         )
         if self.exception is not None:
-            self._metrics.count_exception(self.method, match.route, self.exception.__name__)
+            metrics.count_exception(self.method, match.route, self.exception.__name__)
         queries = self.queries
         if queries is not None and queries.count:
-            self._metrics.observe_queries(
-                self.method, match.route, queries.count, queries.spent_ns
-            )
+            metrics.observe_queries(self.method, match.route, queries.count, queries.spent_ns)
+
+    def _code(self) -> int | None:
+        """Return the status code, if the response has one."""
+        code = (self.status or "")[:3]
+        return int(code) if code.isdecimal() else None
 
     def _tell_slow(self, match: Match, duration_ns: int, profile_id: str | None) -> None:
         send(
@@ -407,19 +393,20 @@ class Exchange:
             method=self.method,
             route=match.route,
             endpoint=match.endpoint,
-            status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
+            status=self._code(),
             duration_seconds=duration_ns / 1e9,
             profile_id=profile_id or "",
             trace_id=self._trace.trace_id if self._trace else "",
         )
 
     def _timing_header(self, timing: Timing) -> tuple[str, str]:
-        rendering: Rendering | None = self._environ.get(RENDERING)
+        environ = self.environ or {}
+        rendering: Rendering | None = environ.get(RENDERING)
         return SERVER_TIMING, timing.header(
             {
                 "db": self.queries.spent_ns if self.queries else None,
                 "template": rendering.spent_ns if rendering else None,
-                "view": self._environ.get(VIEW_NS),
+                "view": environ.get(VIEW_NS),
             }
         )
 
@@ -429,19 +416,19 @@ class TellingExchange(Exchange):
 
     __slots__ = ("_rules", "_timing")
 
-    def __init__(self, rules: AccessRules, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, rules: AccessRules) -> None:
+        super().__init__()
         self._rules = rules
 
-    def begin(self, entered: int) -> None:
+    def begin(self, *arguments: Any) -> None:
         """Begin to time, also for the sender."""
-        super().begin(entered)
+        super().begin(*arguments)
         self._timing = Timing(measures_cpu=self._metrics.measures_cpu)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Start the response with what it took so far."""
         try:
-            if self._rules.may_ask(self._environ):
+            if self.environ is not None and self._rules.may_ask(self.environ):
                 headers = [*headers, self._timing_header(self._timing)]
         except Exception:  # noqa: BLE001  the response goes out without our header
             _failed(self._recorder, "headers")
@@ -464,16 +451,11 @@ class CapturedExchange(Exchange):
         "_skip_text",
         "_started_unix",
         "_timing",
+        "recording",
     )
 
-    def __init__(
-        self,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        recorder: Recorder,
-        name_route: RouteNamer,
-        ask: Ask,
-    ) -> None:
+    def __init__(self, environ: WSGIEnvironment, recorder: Recorder, ask: Ask) -> None:
+        super().__init__()
         self._ask = ask
         self._base_url = _base_url(environ, recorder)
         self._skip_text = ""
@@ -481,17 +463,20 @@ class CapturedExchange(Exchange):
         self._id = new_capture_id(self._started_unix)
         self._engine: Engine | None = None
         self._overlap: Overlap | None = None
-        recording = None
+        self.recording = None
         try:
-            self._engine, recording = recorder.record(ask)
+            self._engine, self.recording = recorder.record(ask)
             self._overlap = recorder.overlaps.begin(recorder.metrics.active_requests())
         except SkippedError as error:
             self._skip(recorder, error.skip, str(error))
-        super().__init__(environ, start_response, recorder, name_route)
-        self.recording = recording
         self._timing: Timing | None = None
         if recorder.settings.server_timing:
             self._timing = Timing(measures_cpu=recorder.metrics.measures_cpu)
+
+    def begin(self, *arguments: Any) -> None:
+        """Begin to count and time."""
+        super().begin(*arguments)
+        self.is_plain = False
 
     def announced(self) -> Announced | None:
         """Return the capture that is being made of the request, if it is not skipped."""
@@ -552,7 +537,7 @@ class CapturedExchange(Exchange):
 
     def _check_route(self) -> None:
         """Skip the capture if its route, which is known by now, is not to be captured."""
-        match = self._match or Match()
+        match = self.match or Match()
         token = self._ask.token
         if token is not None and token.route not in (None, match.route):
             self._skip(self._recorder, Skip.other_route)
@@ -592,7 +577,7 @@ class CapturedExchange(Exchange):
             template_seconds=self._template_seconds(),
             trace_id=self._trace.trace_id if self._trace else "",
             span_id=self._trace.span_id if self._trace else "",
-            status=int(self._status[:3]) if self._status[:3].isdecimal() else None,
+            status=self._code(),
             trigger=self._ask.trigger,
             engine=engine.name,
             exactness=engine.exactness,
@@ -610,7 +595,7 @@ class CapturedExchange(Exchange):
         return self._id
 
     def _template_seconds(self) -> dict[str, float]:
-        rendering: Rendering | None = self._environ.get(RENDERING)
+        rendering: Rendering | None = (self.environ or {}).get(RENDERING)
         if rendering is None:
             return {}
         return {name: own_ns / 1e9 for name, own_ns in rendering.own_ns.items()}
@@ -620,39 +605,6 @@ class CapturedExchange(Exchange):
         if not limit or engine is not self._recorder.engine:
             return ()
         return (f"Recorded by the engine {engine.name}; {limit}.",)
-
-
-class TimedBody:
-    """The application's result with the end of its exchange tied to ``close()``.
-
-    Iteration passes through at full speed: the server iterates the application's own
-    iterator.
-    """
-
-    __slots__ = ("_exchange", "_result")
-
-    def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
-        self._result = result
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._result)
-
-    def close(self) -> None:
-        """Close the application's result and end the exchange, whatever closing does."""
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            self._exchange.fail(error)
-            raise
-        self._exchange.end()
-
-    def __del__(self) -> None:
-        # A server that broke off may never have closed it (werkzeug's on a reset).
-        if not self._exchange.is_ended:
-            self._exchange.abandon()
 
 
 class CapturedBody:
@@ -693,13 +645,12 @@ class CapturedBody:
         self._exchange.end()
 
     def __del__(self) -> None:
-        # See TimedBody.
-        if not self._exchange.is_ended:
-            self._exchange.abandon()
+        # As that of any other body.
+        self._exchange.abandon()
 
 
-class SizedBody(TimedBody):
-    """A timed body whose length a server may ask for, as it may ask the result itself."""
+class SizedBody(PythonBody):
+    """A body whose length a server may ask for, as it may ask the result itself."""
 
     __slots__ = ()
 

@@ -40,10 +40,14 @@ class Match:
 
 def werkzeug_match(environ: Mapping[str, Any]) -> tuple[str, str]:
     """Return route and endpoint that Flask, or another werkzeug router, left behind."""
-    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-    if rule is None:
+    request = environ.get("werkzeug.request")
+    if request is None:
         return "", ""
-    return rule.rule, str(rule.endpoint)
+    try:
+        rule = request.url_rule
+    except AttributeError:  # it is another router's request
+        return "", ""
+    return ("", "") if rule is None else (rule.rule, rule.endpoint)
 
 
 class Exclusion:
@@ -96,12 +100,13 @@ class RouteNamer:
         route, endpoint = self._resolve(environ)
         if not route:
             return self._unmatched(environ)
-        key = (environ.get("SCRIPT_NAME", ""), route, endpoint)
-        match = self._matches.get(key)
-        if match is None:
-            match = self._named(*key)
-            if len(self._matches) < _REMEMBERED:
-                self._matches[key] = match
+        mount = environ.get("SCRIPT_NAME", "")
+        try:
+            return self._matches[mount, route, endpoint]
+        except KeyError:
+            match = self._named(mount, route, endpoint)
+        if len(self._matches) < _REMEMBERED:
+            self._matches[mount, route, endpoint] = match
         return match
 
     def _named(self, mount: str, route: str, endpoint: str) -> Match:
@@ -110,7 +115,7 @@ class RouteNamer:
         excluded = getattr(view, EXCLUDE_ATTRIBUTE, None)
         return Match(
             route=route,
-            endpoint=endpoint,
+            endpoint=str(endpoint),
             is_captured=excluded is None and not self._exclusion.captures(route),
             is_counted=not excluded and not self._exclusion.metrics(route),
             view=view,

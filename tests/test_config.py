@@ -184,7 +184,7 @@ WRONG = [
     ("buckets", "1, 1.0000000001", "a rising list"),
     ("buckets", list(range(1, 1002)), "a rising list"),
     ("max_series", 0, "a whole number of one or more"),
-    ("measure", "cpu, speed", "a list of cpu, length, own, queue, stream"),
+    ("measure", "cpu, speed", "a list of cpu, every_cpu, length, own, queue, stream"),
     ("label", "tenant name", "the name of a label that is not taken, or nothing"),
     ("label", "__tenant", "the name of a label"),
     ("label", "le", "the name of a label"),

@@ -483,7 +483,7 @@ def test_a_failure_of_ours_is_counted_and_harms_nothing(place, wrap, directory, 
 
     app = wrap(lambda e, s: a_closing_result(e, s, []))
     if place == "begin":
-        monkeypatch.setattr(app.app, "_begin", broken)
+        monkeypatch.setattr(app.app.recorder, "start", broken)
     elif place == "end":
         monkeypatch.setattr(app.app, "_name_route", broken)
     else:

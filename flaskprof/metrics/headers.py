@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["content_length", "queued_ns"]
+__all__ = ["QUEUE_STARTS", "content_length", "python_content_length", "queued_ns"]
 
 # What proxies call the moment at which they got the request; the first that is there counts.
-_STARTS = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
+QUEUE_STARTS = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
 # Longer than any proxy waits: the clocks differ, or someone made it up.
 _LONGEST_NS = 600 * 10**9
@@ -26,7 +26,7 @@ def queued_ns(environ: Mapping[str, Any], now_ns: int) -> int | None:
     without a ``t=`` before it, as nginx, HAProxy, Apache and Heroku's router write it. One
     that lies in the future or longer than ten minutes back is no moment of this request's.
     """
-    for name in _STARTS:
+    for name in QUEUE_STARTS:
         text = environ.get(name)
         if text:
             waited_ns = _since(text.strip().removeprefix("t="), now_ns)
@@ -49,10 +49,16 @@ def _since(text: str, now_ns: int) -> int | None:
     return None
 
 
-def content_length(headers: Iterable[tuple[str, str]]) -> int | None:
+def python_content_length(headers: list[tuple[str, str]], /) -> int | None:
     """Return the Content-Length among response headers; None if there is none to use."""
     for name, value in headers:
         if len(name) == 14 and name.lower() == "content-length":
             is_number = value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER
             return int(value) if is_number else None
     return None
+
+
+try:
+    from flaskprof.metrics._request import content_length
+except ImportError:  # no compiler was there
+    content_length = python_content_length

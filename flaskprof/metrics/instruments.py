@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,17 +20,22 @@ from prometheus_client import CollectorRegistry
 from flaskprof import __version__, log
 from flaskprof.metrics import process, table
 from flaskprof.metrics.collector import DirectoryCollector
-from flaskprof.metrics.layout import FIXED_CELLS, OVERFLOW, Cell, Header, bounds_in_ns
+from flaskprof.metrics.layout import OVERFLOW, Cell, Header, bounds_in_ns
 from flaskprof.metrics.series import COUNT, SUM, Declaration, bucket_of
 from flaskprof.metrics.stream import Stream
 from flaskprof.metrics.totals import overflow_of_exceptions
+from flaskprof.metrics.visit import (
+    CPU_SHARE,
+    MEASURE_CPU,
+    MEASURE_EVERY_CPU,
+    MEASURE_LENGTH,
+    MEASURE_MORE,
+)
 from flaskprof.metrics.worker_file import WorkerFile
 from flaskprof.tracing import Trace, sees_spans
 
 __all__ = [
     "METHODS",
-    "OWN_MASK",
-    "OWN_SHARE",
     "Label",
     "Metrics",
     "known_method",
@@ -49,11 +53,6 @@ _STATUSES = frozenset(str(status.value) for status in HTTPStatus)
 _NOTE_NS = 5 * 10**9
 _TRACE_NS = 10**9
 _TRY_AGAIN_NS = 30 * 10**9
-
-# Of the requests one in so many is timed for what we cost it: those at whose end these bits
-# of the clock, between one and 64 microseconds, are zero.
-OWN_SHARE = 64
-OWN_MASK = (OWN_SHARE - 1) << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ class Metrics:
     They are in memory until `start` places them in `directory`, beside those of other
     processes; without one they stay there. `registry` has the sums of all. `measure` is
     what is measured beyond the basics, as in the setting of that name. From
-    `next_note_ns` on, of the clock of ``perf_counter``, `note_process` is due. Every method is
-    cheap and may be called from any thread, but not from ``__del__`` or a
+    ``cells.due_ns`` on, of the clock of ``perf_counter``, `note_process` is due. Every
+    method is cheap and may be called from any thread, but not from ``__del__`` or a
     garbage-collection callback.
     """
 
@@ -93,7 +92,11 @@ class Metrics:
         measure: Collection[str] = (),
         label: Label | None = None,
     ) -> None:
-        self.measures_cpu = "cpu" in measure and not process.shares_threads()
+        is_cpu_known = not process.shares_threads()
+        measures_every_cpu = "every_cpu" in measure and is_cpu_known
+        self.measures_cpu = measures_every_cpu or ("cpu" in measure and is_cpu_known)
+        # How many requests each that is measured stands for.
+        self.cpu_share = 1 if measures_every_cpu else CPU_SHARE
         self.measures_queue = "queue" in measure
         self.measures_length = "length" in measure
         self.measures_own = "own" in measure
@@ -103,65 +106,60 @@ class Metrics:
         self._next_trace_ns = 0
         self._measures_workers = "workers" in measure
         self.label = label
+        self.measures = (
+            MEASURE_CPU * self.measures_cpu
+            | MEASURE_EVERY_CPU * measures_every_cpu
+            | MEASURE_LENGTH * self.measures_length
+            | MEASURE_MORE * (self.measures_stream or label is not None)
+        )
         self._directory = directory
         self._file = WorkerFile(bounds_in_ns(buckets), max_series)
+        self.cells = self._file.cells
+        self._add = self._file.add
+        self._observe = self._file.observe
+        self._add_exemplar = self._file.add_exemplar
         self._bounds_ns = self._file.layout.bounds_ns
-        self._requests: dict[tuple[str, str, str, str], int] = {}
+        self.places: dict[tuple[str, str, str, str], int] = {}
         self._active: dict[str, int] = {}
         self._counters: dict[tuple[str, ...], int] = {}
         # Counters that are cells of other metrics, and the label sets of these.
         self._apart: dict[tuple[str, ...], int] = {}
         self._series: dict[str, set[tuple[str, ...]]] = {}
-        self._info: tuple[str, ...] = ()
+        self._overflow_of_exceptions = _counter_place(self._file, overflow_of_exceptions())
+        self._info_place = Header.UNCOUNTED
         self._cpu_base_ns = 0
         self._is_started = False
-        self.next_note_ns = 0
         self._next_try_ns = 0
-        self._begin(workers_started=1)
+        self._count(table.STARTED_WORKERS, ())
         self.collector = DirectoryCollector(
             directory, role="app", own=self._file, before=self.note_process, folds=True
         )
         self.registry = CollectorRegistry(support_collectors_without_names=True)
         self.registry.register(self.collector)
 
-    def _begin(self, workers_started: int) -> None:
-        """Take the first slots of a file that begins at zero."""
-        self._requests.clear()
-        self._active.clear()
-        self._counters.clear()
-        self._apart.clear()
-        overflow = self._file.counter_place(overflow_of_exceptions())
-        self._overflow_of_exceptions = Header.UNCOUNTED if overflow is None else overflow
-        self._count(table.STARTED_WORKERS, (), workers_started)
-        if self._info:
-            self._set(table.INFO, self._info, 1)
-
     # What a request does
 
     def request_started(self, method: str) -> None:
         """Count a request in; `request_ended` with the same method counts it out."""
-        file = self._file
-        with file.lock:
-            try:
-                place = self._active[method]
-            except KeyError:
-                place = self._active_place(method)
-            file.words[place] += 1
+        self._add(self.active_place(method), 1)
 
     def request_ended(self, method: str) -> None:
         """Count a request out that `request_started` counted in."""
-        file = self._file
-        with file.lock:
-            try:
-                place = self._active[method]
-            except KeyError:
-                place = self._active_place(method)
-            file.words[place] -= 1
+        self._add(self.active_place(method), -1)
+
+    def active_place(self, method: str) -> int:
+        """Return the cell that counts the requests of a method that are being answered."""
+        try:
+            return self._active[method]
+        except KeyError:
+            known = known_method(method)
+            place = self._active[known] = self._counter_place(table.ACTIVE, (known,))
+            return place
 
     def active_requests(self) -> int:
         """How many requests of this process are counted in and not yet out."""
-        with self._file.lock:
-            return sum(self._file.words[place] for place in set(self._active.values()))
+        words = self._file.words
+        return sum(words[place] for place in set(self._active.values()))
 
     def observe(  # noqa: PLR0917  by position: it costs every request
         self,
@@ -176,60 +174,47 @@ class Metrics:
         extra: str = "",
         stream: Stream | None = None,
         trace: Trace | None = None,
+        cpu_share: int = 1,
     ) -> None:
         """Record one answered request; `profile_id` becomes the exemplar of its bucket.
 
         So does a `trace` that is sampled, now and then, where no profile is there.
 
         `extra` is the value of the application's own label, empty where it has none. What
-        was not measured is None.
+        was not measured is None. `cpu_ns` stands for so many requests as `cpu_share` says.
         """
-        bucket = bisect_left(self._bounds_ns, duration_ns)
-        file = self._file
-        with file.lock:
-            try:
-                place = self._requests[method, route, status, extra]
-            except KeyError:
-                place = self._request_place(method, route, status, extra)
-            words = file.words
-            words[place + FIXED_CELLS + bucket] += 1
-            words[place] += duration_ns
-            if cpu_ns is not None:
-                words[place + Cell.CPU_COUNT] += 1
-                words[place + Cell.CPU] += cpu_ns
-            if length is not None:
-                words[place + Cell.LENGTH_COUNT] += 1
-                words[place + Cell.LENGTH] += length
-            if queued_ns is not None:
-                words[place + Cell.QUEUED_COUNT] += 1
-                words[place + Cell.QUEUED] += queued_ns
-            if profile_id is not None or trace is not None:
-                self._add_exemplar(place, bucket, duration_ns, profile_id or "", trace)
-            if stream is not None:
-                stream.count(words, place, length)
+        try:
+            place = self.places[method, route, status, extra]
+        except KeyError:
+            place = self._request_place(method, route, status, extra)
+        # In the order of their cells.
+        self._observe(place, duration_ns, cpu_ns, queued_ns, length)
+        if cpu_ns is not None and cpu_share > 1:
+            more = cpu_share - 1
+            self._add(place + Cell.CPU_COUNT, more, place + Cell.CPU, more * cpu_ns)
+        if profile_id:
+            trace_id = "" if trace is None else trace.trace_id
+            self._add_exemplar(place, duration_ns, profile_id, trace_id)
+        elif trace is not None and trace.is_sampled:
+            self._add_trace(place, duration_ns, trace.trace_id)
+        if stream is not None:
+            stream.count(self._add, place, length)
 
-    def _add_exemplar(
-        self, place: int, bucket: int, duration_ns: int, profile_id: str, trace: Trace | None
-    ) -> None:
-        trace_id = trace.trace_id if trace else ""
-        if not profile_id:
-            # Requests that are traced may be all there are, and the ring is short.
-            now_ns = time.perf_counter_ns()
-            if trace is None or not trace.is_sampled or now_ns < self._next_trace_ns:
-                return
+    def _add_trace(self, place: int, duration_ns: int, trace_id: str) -> None:
+        """Note a trace, now and then: it may be that all requests have one."""
+        now_ns = time.perf_counter_ns()
+        if now_ns >= self._next_trace_ns:
             self._next_trace_ns = now_ns + _TRACE_NS
-        self._file.add_exemplar(place, bucket, duration_ns, profile_id, trace_id)
+            self._add_exemplar(place, duration_ns, "", trace_id)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""
         labels = (table.EXCEPTIONS.name, known_method(method), route, name)
         file = self._file
-        with file.lock:
-            # An application can make classes without bound; other counters keep their room.
-            others = file.words[Header.COUNTERS] - len(self._apart)
-            is_full = others >= file.layout.slots
-            place = None if is_full else file.counter_place(labels)
-            file.words[self._overflow_of_exceptions if place is None else place] += 1
+        # An application can make classes without bound; other counters keep their room.
+        others = file.words[Header.COUNTERS] - len(self._apart)
+        place = None if others >= file.layout.slots else file.counter_place(labels)
+        self._add(self._overflow_of_exceptions if place is None else place, 1)
 
     # What code is marked to be timed, and what the application counts itself
 
@@ -269,14 +254,10 @@ class Metrics:
             self._add_apart((name, *values, cell), number)
 
     def _add_apart(self, labels: tuple[str, ...], number: int) -> None:
-        file = self._file
-        with file.lock:
-            place = self._apart.get(labels)
-            if place is None:
-                found = file.counter_place(labels)
-                place = Header.UNCOUNTED if found is None else found
-                self._apart[labels] = place
-            file.words[place] += number
+        place = self._apart.get(labels)
+        if place is None:
+            place = self._apart[labels] = _counter_place(self._file, labels)
+        self._add(place, number)
 
     # What we do ourselves
 
@@ -302,8 +283,9 @@ class Metrics:
         labels = {"version": __version__, "python": platform.python_version(), **labels}
         self.collector.role = labels.pop("role")
         names = [name for name in table.INFO.labels if name != "role"]
-        self._info = tuple(labels.get(name, "") for name in names)
-        self._set(table.INFO, self._info, 1)
+        values = tuple(labels.get(name, "") for name in names)
+        self._info_place = self._counter_place(table.INFO, values)
+        self._file.words[self._info_place] = 1
 
     def start(self) -> None:
         """Place what is counted in the directory, where other processes see it."""
@@ -318,8 +300,10 @@ class Metrics:
     def note_process(self) -> None:
         """Note what this process uses, and look whether its file is still its own."""
         now_ns = time.perf_counter_ns()
-        self.next_note_ns = now_ns + _NOTE_NS
+        self.cells.due_ns = now_ns + _NOTE_NS
         self.sees_spans = self.measures_traces and sees_spans()
+        if self._file.is_taking:
+            return
         if self._file.is_lost():
             self._begin_anew()
         if self._is_started and not self._file.is_placed and now_ns >= self._next_try_ns:
@@ -351,31 +335,20 @@ class Metrics:
 
     def _begin_anew(self) -> None:
         """Go on in another file, as the one so far was deleted or given up."""
-        file = self._file
-        with file.lock:
-            active = {method: file.words[place] for method, place in self._active.items()}
-            file.renew()
-            self._begin(workers_started=0)
-            for method, number in active.items():
-                file.words[self._active_place(method)] = number
-            self._cpu_base_ns = process.cpu_ns()
+        self._file.renew((self._info_place, *set(self._active.values())))
+        self._cpu_base_ns = process.cpu_ns()
 
     def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:
-        with self._file.lock:
-            self._file.words[self._counter_place(metric, labels)] += number
+        self._add(self._counter_place(metric, labels), number)
 
     def _set(self, metric: table.Metric, labels: tuple[str, ...], number: int) -> None:
-        with self._file.lock:
-            self._file.words[self._counter_place(metric, labels)] = number
+        self._file.words[self._counter_place(metric, labels)] = number
 
     def _counter_place(self, metric: table.Metric, labels: tuple[str, ...]) -> int:
-        place = self._file.counter_place((metric.name, *labels))
-        return Header.UNCOUNTED if place is None else place
-
-    def _active_place(self, method: str) -> int:
-        place = self._counter_place(table.ACTIVE, (known_method(method),))
-        if method in METHODS or method == OTHER_METHOD:
-            self._active[method] = place
+        place = self._counters.get((metric.name, *labels))
+        if place is None:
+            place = _counter_place(self._file, (metric.name, *labels))
+            self._counters[metric.name, *labels] = place
         return place
 
     def _request_place(self, method: str, route: str, status: str, extra: str) -> int:
@@ -385,8 +358,13 @@ class Metrics:
         place = self._file.request_place(labels)
         # What clients or an application without bound could fill memory with is not kept.
         if labels[:3] == (method, route, status) and place != self._file.overflow:
-            self._requests[method, route, status, extra] = place
+            self.places[method, route, status, extra] = place
         return place
+
+
+def _counter_place(file: WorkerFile, labels: Sequence[str]) -> int:
+    place = file.counter_place(labels)
+    return Header.UNCOUNTED if place is None else place
 
 
 def known_method(method: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 
 from flaskprof.metrics.layout import Cell
@@ -38,16 +38,18 @@ class Stream:
         """Note that the application has no more: it ended, or failed."""
         self._is_over = True
 
-    def count(self, words: memoryview, place: int, length: int | None) -> None:
+    def count(self, add: Callable[..., None], place: int, length: int | None) -> None:
         """Add to the cells of a label set; `length` is what the body was said to have."""
-        if self._first_byte_ns is not None:
-            words[place + Cell.FIRST_BYTE_COUNT] += 1
-            words[place + Cell.FIRST_BYTE] += self._first_byte_ns
-        words[place + Cell.SENT_COUNT] += 1
-        words[place + Cell.SENT] += self._sent_bytes
         # Servers need not ask for a part behind the last.
         is_whole = self._is_over or (length is not None and self._sent_bytes >= length)
-        words[place + Cell.DISCONNECTS] += not is_whole
+        add(
+            *(place + Cell.SENT_COUNT, 1),
+            *(place + Cell.SENT, self._sent_bytes),
+            *(place + Cell.DISCONNECTS, int(not is_whole)),
+        )
+        if self._first_byte_ns is not None:
+            first_byte = place + Cell.FIRST_BYTE
+            add(place + Cell.FIRST_BYTE_COUNT, 1, first_byte, self._first_byte_ns)
 
 
 def followed(body: Iterable[bytes], stream: Stream) -> Iterable[bytes]:

@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flaskprof.metrics.layout import OVERFLOW, WORD, Area, Header, Layout, label_text
+from flaskprof.metrics.cells import Cells
+from flaskprof.metrics.layout import (
+    FIXED_CELLS,
+    OVERFLOW,
+    WORD,
+    Area,
+    Header,
+    Layout,
+    label_text,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -27,8 +36,6 @@ __all__ = ["WorkerFile", "own_file"]
 
 _PRIVATE = 0o700
 _READABLE_BY_GROUP = 0o640
-_EXEMPLAR = struct.Struct("=qqq16s16s")
-_NO_ID = bytes(16)
 
 # The placed files of this process, by ID.
 _own: dict[str, WorkerFile] = {}
@@ -43,38 +50,50 @@ def own_file(file_id: str) -> WorkerFile | None:
 
 
 class WorkerFile:
-    """The cells of one process: ``with file.lock: file.words[place] += 1``.
+    """The cells of one process: ``file.add(file.counter_place(labels), 1)``.
 
-    Places are good as long as `words` is of the same `life`. The lock can be taken again
-    by the thread that holds it, so that a request that the application serves from a
-    signal handler, amid a count of ours, does not wait for itself.
+    Places are good for ever, wherever the words lie. `add`, `observe` and `add_exemplar` are
+    those of `cells.PythonCells`, for any thread; `words` are for who reads, or sets a word to
+    what it is. The lock can be taken again by the thread that holds it, so that a request
+    that the application serves from a signal handler does not wait for itself.
     """
 
     def __init__(self, bounds_ns: tuple[int, ...], max_series: int) -> None:
         self.layout = Layout(bounds_ns, max_series + 1)
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()  # of slots and where the words lie
         self.file_id = ""
-        self.life = 0
         self._descriptor = -1
         self._identity = (0, 0)
         self._mapping: mmap.mmap | None = None
         self._is_taking = False
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin at zero, in memory."""
-        self.life += 1
-        self._use(memoryview(bytearray(self.layout.size)))
-        self.layout.write_header(self.words, time.time_ns(), os.getpid())
         self._places: dict[bytes, int] = {}
         self._label_ends = {Header.REQUESTS: 0, Header.COUNTERS: 0}
+        self._bytes = self._memory()
+        self.words: memoryview = self._bytes.cast("q")
+        self.cells = Cells(self._bytes, bounds_ns, FIXED_CELLS, self.layout.exemplars)
+        self.add: Callable[..., None] = self.cells.add
+        self.add_exemplar: Callable[[int, int, str, str], None] = self.cells.add_exemplar
+        self.observe: Callable[..., None] = self.cells.observe
         overflow = self._take(self.layout.requests, label_text([OVERFLOW] * 3))
         assert overflow is not None  # noqa: S101  the first slot is always free
         self.overflow = overflow
 
-    def _use(self, data: memoryview) -> None:
+    def _memory(self) -> memoryview:
+        """Return memory with the header of a file that begins now."""
+        data = memoryview(bytearray(self.layout.size))
+        self.layout.write_header(data.cast("q"), time.time_ns(), os.getpid())
+        return data
+
+    def _move_to(self, data: memoryview, kept: Sequence[int] | None = None) -> None:
+        """Go on in other memory, with all words as they are by now or only those `kept`."""
+        self.cells.move_to(data, kept)
         self._bytes = data
-        self.words: memoryview = data.cast("q")
+        self.words = data.cast("q")
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a slot is being taken: not the moment to begin anew, or elsewhere."""
+        return self._is_taking
 
     @property
     def is_placed(self) -> bool:
@@ -96,7 +115,7 @@ class WorkerFile:
 
     def _place(self, area: Area, labels: Sequence[str]) -> int | None:
         text = label_text(labels)
-        with self.lock:
+        with self._lock:
             place = self._places.get(text)
             # Amid taking a slot only a signal handler can come here; it goes without.
             if place is None and not self._is_taking:
@@ -123,32 +142,6 @@ class WorkerFile:
         finally:
             self._is_taking = False
 
-    def add_exemplar(
-        self, place: int, bucket: int, value_ns: int, profile_id: str, trace_id: str = ""
-    ) -> None:
-        """Note a request that was in a bucket; the oldest of 256 gives way.
-
-        `place` is that of its label set. Both IDs are 32 hexadecimal digits; one
-        of them may be empty.
-        """
-        area = self.layout.requests
-        data = _EXEMPLAR.pack(
-            (place - area.cells) // area.width << 16 | bucket,
-            value_ns,
-            time.time_ns(),
-            bytes.fromhex(profile_id) if profile_id else _NO_ID,
-            bytes.fromhex(trace_id) if trace_id else _NO_ID,
-        )
-        with self.lock:
-            words = self.words
-            number = words[Header.EXEMPLARS]
-            entry = self.layout.ring + number % Layout.RING_ENTRIES * Layout.RING_WORDS
-            # A reader takes an entry only where it finds the same number twice.
-            words[entry] = 0
-            self._bytes[(entry + 1) * WORD : (entry + Layout.RING_WORDS) * WORD] = data
-            words[entry] = number + 1
-            words[Header.EXEMPLARS] = number + 1
-
     def place(self, directory: Path) -> None:
         """Move what was counted into a new file in `directory`; OSError if it cannot be.
 
@@ -168,14 +161,14 @@ class WorkerFile:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             mapping = mmap.mmap(descriptor, self.layout.size)
             status = os.fstat(descriptor)
-            with self.lock:
+            with self._lock:
                 data = memoryview(mapping)
                 data[:] = self._bytes
                 _own[file_id] = self
                 hidden.rename(directory / f"{file_id}.worker")
                 self.file_id, self._descriptor, self._mapping = file_id, descriptor, mapping
                 self._identity = (status.st_dev, status.st_ino)
-                self._use(data)
+                self._move_to(data)
         except BaseException:
             _own.pop(file_id, None)
             os.close(descriptor)
@@ -188,22 +181,34 @@ class WorkerFile:
             return False
         return not self._holds_descriptor() or os.fstat(self._descriptor).st_nlink == 0
 
-    def renew(self) -> None:
-        """Begin at zero in memory; what the lost file holds is for others to keep."""
-        with self.lock:
+    def renew(self, kept: Sequence[int]) -> None:
+        """Begin at zero in memory, but for the words at the places `kept`.
+
+        What else the lost file holds is for others to keep. All slots stay taken.
+        """
+        with self._lock:
+            data = self._memory()
+            words = data.cast("q")
+            for area in (self.layout.requests, self.layout.counters):
+                taken = words[area.taken_at] = self.words[area.taken_at]
+                created = array("q", [time.time_ns()]) * taken
+                words[area.created : area.created + taken] = memoryview(created)
+                labels = slice(area.labels * WORD, area.cells * WORD)
+                data[labels] = self._bytes[labels]
+            self._move_to(data, kept)
             self._let_go()
-            self._begin()
 
     def leave(self) -> None:
         """Let go of the file, which is that of a dead process from now on.
 
         What is counted afterwards is lost.
         """
-        with self.lock:
+        with self._lock:
+            self._move_to(memoryview(bytearray(self.layout.size)), ())
             self._let_go()
-            self._use(memoryview(bytearray(self.layout.size)))
 
     def _let_go(self) -> None:
+        """Unlock the file, into which nothing is written any more."""
         _own.pop(self.file_id, None)
         if self._mapping is not None:
             if self._holds_descriptor():
@@ -222,7 +227,8 @@ class WorkerFile:
 
     def _forget_after_fork(self) -> None:
         """In a child: the file is the parent's, and a request in flight counts there."""
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
+        self.cells.forget_lock()
         self.leave()
 
 

@@ -183,7 +183,7 @@ def test_made_up_methods_and_statuses_add_no_series(directory):
     assert len(counts) < 70
     assert metrics.active_requests() == 0
     assert len(metrics._active) <= 1
-    assert len(metrics._requests) == 0
+    assert len(metrics.places) == 0
     metrics.close()
 
 

@@ -691,7 +691,10 @@ class FlameView {
     const isSo = {
       file: isByFile, difference: tree.isDifference, recursive: tree.recursive !== null,
       sampled: tree.truth === "sampled", estimated: tree.truth === "estimated",
+      unshown: tree.unshown > 0 && !isByFile && !tree.isDifference,
     };
+    this.part.legend.querySelector("[data-if=unshown] .share").textContent =
+      percent(tree.unshown, tree.whole);
     for (const sample of this.part.legend.querySelectorAll("[data-if]"))
       sample.hidden = !isSo[sample.dataset.if];
   }
