@@ -131,13 +131,16 @@ class Viewer:
 
 @dataclass
 class Figures:
-    """What was measured of one viewer in each round; None where it was given up."""
+    """What was measured of one viewer in each round; None where it was given up.
+
+    Rounds after that are empty, and no part of a median.
+    """
 
     rows: list[dict[str, float | None]] = field(default_factory=list)
 
     def median(self, column: str) -> float | None:
         """The median of a column; None where a round has none."""
-        values = [row.get(column) for row in self.rows]
+        values = [row.get(column) for row in self.rows if row]
         known = [value for value in values if value is not None]
         return statistics.median(known) if len(known) == len(values) and known else None
 

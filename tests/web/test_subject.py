@@ -1,5 +1,7 @@
 """What the pages of a profile are about: one capture, several added up, all of their code."""
 
+from dataclasses import replace
+
 import pytest
 from captured import ROOT, ROW, TREE, VIEW, add_tree
 from werkzeug.datastructures import MultiDict
@@ -45,6 +47,17 @@ def test_a_capture_of_sums_alone_has_an_estimated_tree(store, flask_prof):
     assert subject.profile is subject.graph
     assert isinstance(subject.tree, EstimatedTree)
     assert subject.tree is subject.tree
+
+
+@pytest.mark.parametrize("query", ["", "app=1"])
+def test_nothing_is_made_twice_for_a_page_however_little_is_kept(store, flask_prof, query):
+    record = store.add(flask_prof)
+    visit = replace(visit_of(store, query), profiles=ParsedProfiles(max_bytes=0))
+    subject = subject_of(visit, record.id)
+    first = (subject.graph, subject.tree, subject.overall, subject.flame)
+    again = (subject.graph, subject.tree, subject.overall, subject.flame)
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * 4
+    assert subject.unfolded().graph is subject.unfolded().graph
 
 
 def test_a_sampled_capture_says_so(store, flask_prof):
