@@ -197,7 +197,9 @@ def test_keys_lead_through_the_views_of_a_profile(browser, serve, viewer, store)
     assert "next and previous row" in page.inner_text("dialog[open]")
     page.screenshot(path=SHOTS / "keys-desk-light.png")
     press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    page.wait_for_function(
+        "!document.querySelector('dialog[open]') && !document.activeElement.closest('dialog')"
+    )
     for key in ("ArrowDown", "j", "ArrowUp"):
         press(key)
     assert page.evaluate("document.activeElement.rowIndex") == 1
