@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -31,6 +30,8 @@ from flaskprof.metrics.visit import (
     MEASURE_EVERY_CPU,
     MEASURE_LENGTH,
     MEASURE_MORE,
+    MEASURE_QUEUE,
+    MEASURE_TRACES,
 )
 from flaskprof.metrics.worker_file import WorkerFile
 from flaskprof.tracing import Trace, sees_spans
@@ -104,6 +105,8 @@ class Metrics:
         self.measures_stream = "stream" in measure
         self.measures_traces = "traces" in measure
         self.sees_spans = False
+        # Whether every request needs a step in Python: of a body's parts, or of its trace.
+        self.is_attentive = self.measures_stream
         self._next_trace_ns = 0
         self._measures_workers = "workers" in measure
         self.label = label
@@ -111,6 +114,8 @@ class Metrics:
             MEASURE_CPU * self.measures_cpu
             | MEASURE_EVERY_CPU * measures_every_cpu
             | MEASURE_LENGTH * self.measures_length
+            | MEASURE_QUEUE * self.measures_queue
+            | MEASURE_TRACES * self.measures_traces
             | MEASURE_MORE * (self.measures_stream or label is not None)
         )
         self._directory = directory
@@ -118,9 +123,10 @@ class Metrics:
         self.cells = self._file.cells
         self._add = self._file.add
         self._observe = self._file.observe
+        self._add_exemplar = self._file.add_exemplar
         self._bounds_ns = self._file.layout.bounds_ns
         self.places: dict[tuple[str, str, str, str], int] = {}
-        self._active: dict[str, int] = {}
+        self.active: dict[str, int] = {}
         self._counters: dict[tuple[str, ...], int] = {}
         # Counters that are cells of other metrics, and the label sets of these.
         self._apart: dict[tuple[str, ...], int] = {}
@@ -150,16 +156,16 @@ class Metrics:
     def active_place(self, method: str) -> int:
         """Return the cell that counts the requests of a method that are being answered."""
         try:
-            return self._active[method]
+            return self.active[method]
         except KeyError:
             known = known_method(method)
-            place = self._active[known] = self._counter_place(table.ACTIVE, (known,))
+            place = self.active[known] = self._counter_place(table.ACTIVE, (known,))
             return place
 
     def active_requests(self) -> int:
         """How many requests of this process are counted in and not yet out."""
         words = self._file.words
-        return sum(words[place] for place in set(self._active.values()))
+        return sum(words[place] for place in set(self.active.values()))
 
     def observe(  # noqa: PLR0917  by position: it costs every request
         self,
@@ -192,23 +198,20 @@ class Metrics:
         if cpu_ns is not None and cpu_share > 1:
             more = cpu_share - 1
             self._add(place + Cell.CPU_COUNT, more, place + Cell.CPU, more * cpu_ns)
-        if profile_id is not None or trace is not None:
-            bucket = bisect_left(self._bounds_ns, duration_ns)
-            self._add_exemplar(place, bucket, duration_ns, profile_id or "", trace)
+        if profile_id:
+            trace_id = "" if trace is None else trace.trace_id
+            self._add_exemplar(place, duration_ns, profile_id, trace_id)
+        elif trace is not None and trace.is_sampled:
+            self._add_trace(place, duration_ns, trace.trace_id)
         if stream is not None:
             stream.count(self._add, place, length)
 
-    def _add_exemplar(
-        self, place: int, bucket: int, duration_ns: int, profile_id: str, trace: Trace | None
-    ) -> None:
-        trace_id = trace.trace_id if trace else ""
-        if not profile_id:
-            # Requests that are traced may be all there are, and the ring is short.
-            now_ns = time.perf_counter_ns()
-            if trace is None or not trace.is_sampled or now_ns < self._next_trace_ns:
-                return
+    def _add_trace(self, place: int, duration_ns: int, trace_id: str) -> None:
+        """Note a trace, now and then: it may be that all requests have one."""
+        now_ns = time.perf_counter_ns()
+        if now_ns >= self._next_trace_ns:
             self._next_trace_ns = now_ns + _TRACE_NS
-        self._file.add_exemplar(place, bucket, duration_ns, profile_id, trace_id)
+            self._add_exemplar(place, duration_ns, "", trace_id)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""
@@ -305,6 +308,7 @@ class Metrics:
         now_ns = time.perf_counter_ns()
         self.cells.due_ns = now_ns + _NOTE_NS
         self.sees_spans = self.measures_traces and sees_spans()
+        self.is_attentive = self.measures_stream or self.sees_spans
         if self._file.is_taking:
             return
         if self._file.is_lost():
@@ -338,7 +342,7 @@ class Metrics:
 
     def _begin_anew(self) -> None:
         """Go on in another file, as the one so far was deleted or given up."""
-        self._file.renew((self._info_place, *set(self._active.values())))
+        self._file.renew((self._info_place, *set(self.active.values())))
         self._cpu_base_ns = process.cpu_ns()
 
     def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:

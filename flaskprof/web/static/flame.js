@@ -118,9 +118,9 @@ class FlameView {
     const url = new URL(source, location);
     if (app) url.searchParams.set("app", app);
     const response = await fetch(url, { headers: { Accept: "application/json" } });
-    const data = await response.json();
-    if (!response.ok) throw new Error(data.detail || response.statusText);
-    return data;
+    if (response.ok) return response.json();
+    const { detail } = await response.json().catch(() => ({}));
+    throw new Error(detail || response.statusText);
   }
 
   search() {
