@@ -32,6 +32,12 @@ def faults(page):
     return found
 
 
+def follow(page, selector):
+    """Click on what leads to another page, and wait until that is read to its end."""
+    with page.expect_navigation():
+        page.click(selector)
+
+
 def serious_violations(page, axe):
     """What shuts people out of a page, by the rules that axe-core calls serious."""
     page.evaluate(axe)

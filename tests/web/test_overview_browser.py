@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
-from browsing import SHOTS, SIZES, faults, serious_violations
+from browsing import SHOTS, SIZES, faults, follow, serious_violations
 
 pytestmark = pytest.mark.browser
 
@@ -151,15 +151,15 @@ def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):
     page = context.new_page()
     page.goto(base)
     assert not page.is_visible("text=Stop refreshing")
-    page.click("thead a:text('p99')")
+    follow(page, "thead a:text('p99')")
     assert page.inner_text("thead [aria-sort=descending]") == "p99"
     page.fill("input[type=search]", "orders")
-    page.click("button:text('Filter')")
+    follow(page, "button:text('Filter')")
     assert page.locator("table.routes tbody tr").count() == 1
-    page.click("a:text('Last 1 h')")
+    follow(page, "a:text('Last 1 h')")
     assert all(part in page.url for part in ("window=1h", "sort=p99", "search=orders"))
     assert page.locator("table.routes tbody tr").count() == 1
-    page.click("table.routes tbody th a")
+    follow(page, "table.routes tbody th a")
     assert "/orders/<int:id>" in page.inner_text("h1")
     page.go_back()
     page.locator("svg.spread a").last.click()  # it lies above the others

@@ -4,7 +4,7 @@ The screenshots that it takes are left in ``artefacts/viewer``.
 """
 
 import pytest
-from browsing import SHOTS, SIZES, faults, serious_violations
+from browsing import SHOTS, SIZES, faults, follow, serious_violations
 
 from flaskprof.web.links import Links
 
@@ -71,19 +71,19 @@ def test_captures_are_chosen_and_compared_without_javascript(browser, serve, vie
     after, before = (box.get_attribute("value") for box in (first, second))
     first.check()
     second.check()
-    page.click("button:text('Compare selected')")
+    follow(page, "button:text('Compare selected')")
     assert page.url == f"{base}/compare?a={before}&b={after}"
-    page.click("text=Swap sides")
+    follow(page, "text=Swap sides")
     assert page.url == f"{base}/compare?a={after}&b={before}"
     page.go_back()
     page.go_back()
     page.locator("tbody input[type=checkbox]").nth(0).check()
     page.locator("tbody input[type=checkbox]").nth(1).check()
-    page.click("button:text('Merge selected')")
+    follow(page, "button:text('Merge selected')")
     assert "/merge?c=" in page.url
     assert "2 captures of GET /heavy-computation" in page.inner_text("h1")
     page.go_back()
-    page.click("thead a:text('Wall time')")
+    follow(page, "thead a:text('Wall time')")
     assert page.inner_text("thead [aria-sort=descending]") == "Wall time"
     context.close()
 

@@ -6,7 +6,7 @@ The screenshots that it takes are left in ``artefacts/viewer``.
 from dataclasses import replace
 
 import pytest
-from browsing import SHOTS, SIZES, faults, serious_violations
+from browsing import SHOTS, SIZES, faults, follow, serious_violations
 from captured import TREE, add_tree
 
 from flaskprof.ids import new_capture_id
@@ -127,23 +127,23 @@ def test_everything_works_without_javascript(browser, serve, viewer, full_store,
     page = context.new_page()
     page.goto(f"{base}/captures")
     page.select_option("select[name=route]", "/heavy-computation")
-    page.click("button:text('Filter')")
-    page.click("tbody th a")
+    follow(page, "button:text('Filter')")
+    follow(page, "tbody th a")
     page.wait_for_url(f"{base}/c/{capture.id}")
     assert page.locator("tbody tr").count() == 10
-    page.click(".tabs a:text('Table')")
-    page.click("thead a:text('Cumulative')")
+    follow(page, ".tabs a:text('Table')")
+    follow(page, "thead a:text('Cumulative')")
     assert page.inner_text("thead [aria-sort=descending]") == "Cumulative"
     page.fill("input[type=search]", "fibonacci")
-    page.click("button:text('Search')")
+    follow(page, "button:text('Search')")
     assert page.locator("tbody tr").count() == 1
     assert "sort=cumulative" in page.url
-    page.click("tbody th a")
+    follow(page, "tbody th a")
     assert page.inner_text(".filling h2") == "fibonacci"
-    page.click(".tabs a:text('Tree')")
+    follow(page, ".tabs a:text('Tree')")
     assert "fibonacci" in page.inner_text("tr.current th")
     levels = page.locator("tbody tr").count()
-    page.click("tr.current a.fold")
+    follow(page, "tr.current a.fold")
     assert page.locator("tbody tr").count() > levels
     page.go_back()
     page.go_back()
