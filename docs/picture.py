@@ -64,6 +64,7 @@ def take(url: str, directory: Path) -> None:
         )
         page = browser.new_page(viewport={"width": 1280, "height": 820})
         page.goto(headers["X-Profile-Url"])
+        page.wait_for_selector("canvas.flame[data-drawn]")
         IMAGES.mkdir(exist_ok=True)
         page.screenshot(path=IMAGES / "viewer.png")
         browser.close()

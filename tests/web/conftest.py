@@ -2,13 +2,19 @@
 
 import cProfile
 import json
+import os
+import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 
 import flask
 import pytest
+from browsing import ARGUMENTS, AXE, ROOT
 from pages import NOW, Document, to_prof
+from playwright.sync_api import sync_playwright
+from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from flaskprof.config import Settings
@@ -25,6 +31,7 @@ from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
 from flaskprof.store.spread import bin_of
 from flaskprof.web.app import Viewer
+from needs import needs_program
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -273,3 +280,48 @@ def ask(client):
         return response.json
 
     return ask
+
+
+@pytest.fixture(scope="package")
+def browser():
+    """One browser for all tests of this folder; each opens pages or contexts of its own."""
+    path = needs_program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve():
+    """Return a function that serves a viewer on loopback and returns its base URL."""
+    servers = []
+
+    def serve(viewer):
+        server = make_server("127.0.0.1", 0, viewer, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.port}"
+
+    yield serve
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="package")
+def axe():
+    """The script of axe-core, which finds what shuts people out; fetched once by npm."""
+    place = ROOT / "artefacts" / "npm"
+    script = place / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm = needs_program("npm")
+        place.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]
+        done = subprocess.run([*command, place, AXE], capture_output=True, text=True)
+        if done.returncode != 0:
+            give_up = pytest.fail if os.environ.get("REQUIRE_TEST_PROGRAMS") else pytest.skip
+            give_up(f"npm could not fetch {AXE}: {done.stderr.strip()[-300:]}")
+    return script.read_text("utf-8")

@@ -7,7 +7,7 @@ import re
 from array import array
 
 import pytest
-from test_viewer_browser import SHOTS, SIZES, browser, faults, serve  # noqa: F401  fixtures
+from browsing import SHOTS, SIZES, faults
 from werkzeug.test import Client
 
 from flaskprof.formats.pprof import write_pprof
@@ -76,7 +76,7 @@ def estimated(store):
 
 
 @pytest.fixture
-def show(browser, serve, viewer):  # noqa: F811  fixtures of the module imported from
+def show(browser, serve, viewer):
     """Return a function that opens a page in a new context, and looks for faults at the end."""
     base, opened = serve(viewer), []
 
@@ -295,8 +295,8 @@ def test_two_fingers_zoom_where_they_are(show, exact):
     page.wait_for_url("**range=*")
     left, right = map(int, re.search(r"range=(\d+)-(\d+)", page.url).groups())
     whole = flame_tree(shop()).total_ns[0]
-    assert (left + right) / 2 == pytest.approx(whole / 2, rel=0.02)
-    assert right - left == pytest.approx(whole / 8, rel=0.1)
+    assert (left + right) / 2 == pytest.approx(whole / 2, rel=0.005)
+    assert right - left == pytest.approx(whole / 8, rel=0.02)
     assert page.evaluate("window.visualViewport.scale") == 1
 
 
@@ -340,7 +340,7 @@ def test_what_cannot_be_loaded_is_said(show, exact):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_exported_works_from_disk(browser, estimated, tmp_path, scheme):  # noqa: F811
+def test_what_is_exported_works_from_disk(browser, estimated, tmp_path, scheme):
     graph = call_graph(shop())
     for name in ("svg", "html"):
         (tmp_path / f"order.{name}").write_bytes(EXPORTS[name].write(graph, estimated))

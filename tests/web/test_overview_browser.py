@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
-from test_viewer_browser import SHOTS, SIZES, axe, browser, faults, serve  # noqa: F401  fixtures
+from browsing import SHOTS, SIZES, faults, follow, serious_violations
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +17,7 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def base(serve, front):  # noqa: F811  a fixture of the module imported from
+def base(serve, front):
     """Serve the front page; its base URL."""
     return serve(front)
 
@@ -49,7 +49,7 @@ def shop(processes, store, hostile_names):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_clean_and_fits_its_window(browser, base, shop, size, scheme):  # noqa: F811
+def test_it_is_clean_and_fits_its_window(browser, base, shop, size, scheme):
     SHOTS.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
     page = context.new_page()
@@ -63,7 +63,7 @@ def test_it_is_clean_and_fits_its_window(browser, base, shop, size, scheme):  # 
 
 
 @pytest.fixture
-def page(browser, base, shop):  # noqa: F811
+def page(browser, base, shop):
     """The front page in a browser whose clock the test winds."""
     page = browser.new_page(viewport=SIZES["desk"])
     page.clock.install()
@@ -146,20 +146,20 @@ def test_where_nobody_answers_it_says_so_and_tries_again(page, shop):
     assert page.locator("text=Not to be reached").count() == 0
 
 
-def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):  # noqa: F811
+def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(base)
     assert not page.is_visible("text=Stop refreshing")
-    page.click("thead a:text('p99')")
+    follow(page, "thead a:text('p99')")
     assert page.inner_text("thead [aria-sort=descending]") == "p99"
     page.fill("input[type=search]", "orders")
-    page.click("button:text('Filter')")
+    follow(page, "button:text('Filter')")
     assert page.locator("table.routes tbody tr").count() == 1
-    page.click("a:text('Last 1 h')")
+    follow(page, "a:text('Last 1 h')")
     assert all(part in page.url for part in ("window=1h", "sort=p99", "search=orders"))
     assert page.locator("table.routes tbody tr").count() == 1
-    page.click("table.routes tbody th a")
+    follow(page, "table.routes tbody th a")
     assert "/orders/<int:id>" in page.inner_text("h1")
     page.go_back()
     page.locator("svg.spread a").last.click()  # it lies above the others
@@ -168,18 +168,10 @@ def test_without_javascript_all_but_the_refreshing_works(browser, base, shop):  
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(browser, base, shop, axe, scheme):  # noqa: F811
+def test_axe_finds_no_serious_violation(browser, base, shop, axe, scheme):
     page = browser.new_page(viewport=SIZES["phone"], color_scheme=scheme)
     page.goto(base)
-    page.evaluate(axe)
-    result = page.evaluate("axe.run()")
-    assert result["passes"]
-    serious = [
-        (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
-        for violation in result["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious_violations(page, axe) == []
     page.close()
 
 

@@ -4,7 +4,7 @@ The screenshots that it takes are left in ``artefacts/viewer``.
 """
 
 import pytest
-from test_viewer_browser import SHOTS, SIZES, axe, browser, faults, serve  # noqa: F401  fixtures
+from browsing import SHOTS, SIZES, faults, follow, serious_violations
 
 from flaskprof.web.links import Links
 
@@ -45,7 +45,7 @@ def pages(store, flask_prof, hostile_prof, hostile_names, capture):
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
-def test_each_page_is_clean_and_open_to_all(browser, serve, viewer, pages, axe, size, scheme):  # noqa: F811  fixtures
+def test_each_page_is_clean_and_open_to_all(browser, serve, viewer, pages, axe, size, scheme):
     base = serve(viewer)
     SHOTS.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
@@ -57,19 +57,12 @@ def test_each_page_is_clean_and_open_to_all(browser, serve, viewer, pages, axe, 
         page.screenshot(path=SHOTS / f"{name}-{size}-{scheme}.png", full_page=True)
         width = page.evaluate("document.scrollingElement.scrollWidth")
         assert (name, found, width) == (name, [], SIZES[size]["width"])
-        page.evaluate(axe)
-        result = page.evaluate("axe.run()")
-        serious = [
-            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
-            for violation in result["violations"]
-            if violation["impact"] in ("serious", "critical")
-        ]
-        assert (name, serious) == (name, [])
+        assert (name, serious_violations(page, axe)) == (name, [])
         page.close()
     context.close()
 
 
-def test_captures_are_chosen_and_compared_without_javascript(browser, serve, viewer, pages):  # noqa: F811  fixtures
+def test_captures_are_chosen_and_compared_without_javascript(browser, serve, viewer, pages):
     base = serve(viewer)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -78,24 +71,24 @@ def test_captures_are_chosen_and_compared_without_javascript(browser, serve, vie
     after, before = (box.get_attribute("value") for box in (first, second))
     first.check()
     second.check()
-    page.click("button:text('Compare selected')")
+    follow(page, "button:text('Compare selected')")
     assert page.url == f"{base}/compare?a={before}&b={after}"
-    page.click("text=Swap sides")
+    follow(page, "text=Swap sides")
     assert page.url == f"{base}/compare?a={after}&b={before}"
     page.go_back()
     page.go_back()
     page.locator("tbody input[type=checkbox]").nth(0).check()
     page.locator("tbody input[type=checkbox]").nth(1).check()
-    page.click("button:text('Merge selected')")
+    follow(page, "button:text('Merge selected')")
     assert "/merge?c=" in page.url
     assert "2 captures of GET /heavy-computation" in page.inner_text("h1")
     page.go_back()
-    page.click("thead a:text('Wall time')")
+    follow(page, "thead a:text('Wall time')")
     assert page.inner_text("thead [aria-sort=descending]") == "Wall time"
     context.close()
 
 
-def test_buttons_say_how_many_are_chosen_and_wait_for_enough(browser, serve, viewer, pages):  # noqa: F811  fixtures
+def test_buttons_say_how_many_are_chosen_and_wait_for_enough(browser, serve, viewer, pages):
     page = browser.new_page()
     page.goto(serve(viewer) + pages["route"])
     merge, compare = page.locator("#chosen button").all()
@@ -111,7 +104,7 @@ def test_buttons_say_how_many_are_chosen_and_wait_for_enough(browser, serve, vie
     page.close()
 
 
-def test_a_dot_of_the_histogram_leads_to_its_capture(browser, serve, viewer, pages, store):  # noqa: F811  fixtures
+def test_a_dot_of_the_histogram_leads_to_its_capture(browser, serve, viewer, pages, store):
     page = browser.new_page(viewport=SIZES["desk"])
     page.goto(serve(viewer) + pages["route"])
     page.click(".histogram .dot.slowest")

@@ -814,7 +814,7 @@ class FlameView {
       }
       const fixed = pointers.get(other).x;
       const gap = (one) => Math.max(20, Math.abs(one - fixed));
-      this.scale(gap(was.x) / gap(x), this.timeAt((x + fixed) / 2 - canvasLeft(event)));
+      this.scale(gap(was.x) / gap(x), this.timeAt(fixed - canvasLeft(event)));
     } else if (name === "move" && event.pointerType === "mouse") {
       this.point(this.nodeAt(event), event);
     } else if (pointers.delete(id) && name === "up" && !this.hasMoved) {
