@@ -143,9 +143,9 @@ METRICS_PAGE = """\
 <!-- Written by docs/generate.py from the table in flaskprof/metrics/table.py: `make docs`. -->
 
 Any worker of an application, and [the sidecar](../how-to/sidecar.md), serve the sums of all
-workers that live or ever lived since the data directory was made. Text by default; OpenMetrics,
-which has exemplars, where it is asked for. Neither has `_created` series of these metrics; those
-of the application's own are as it has set prometheus_client.
+workers that live or ever lived since the data directory was made. Text by default;
+OpenMetrics, which has exemplars, where it is asked for. Neither has `_created` series of these
+metrics; those of the application's own are as it has set prometheus_client.
 
 A method that is not standard is `_OTHER`, a status code that is not standard the first of its
 class, and a URL that no route matches has the empty route, so that nobody who only sends

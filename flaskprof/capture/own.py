@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import flaskprof
@@ -11,6 +12,8 @@ __all__ = ["is_own"]
 
 _PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
 _OWN = ("capture/", "integrations/", "metrics/", "queries/")
+# What is written in C has no file, and its name says where it is from.
+_OWN_BUILTIN = re.compile(r"<(?:built-in )?method (?:'\w+' of ')?flaskprof\.")
 
 
 def is_own(function: Function) -> bool:
@@ -20,6 +23,6 @@ def is_own(function: Function) -> bool:
     line and demonstration are programs like any other.
     """
     if not function.file.startswith(_PACKAGE):
-        return False
+        return _OWN_BUILTIN.match(function.name) is not None
     place = function.file[len(_PACKAGE) :]
     return "/" not in place or place.startswith(_OWN)
