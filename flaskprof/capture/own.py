@@ -11,6 +11,8 @@ from flaskprof.profiles.model import Function
 __all__ = ["is_own"]
 
 _PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
+# How builtins are called that are written in C here.
+_IN_C = ("of 'flaskprof.", "method flaskprof.")
 _OWN = ("capture/", "integrations/", "metrics/", "queries/")
 # What is written in C has no file, and its name says where it is from.
 _OWN_BUILTIN = re.compile(r"<(?:built-in )?method (?:'\w+' of ')?flaskprof\.")
@@ -22,6 +24,8 @@ def is_own(function: Function) -> bool:
     That is the top level of the package with its captures, metrics and queries; viewer, command
     line and demonstration are programs like any other.
     """
+    if function.file == "~":
+        return any(part in function.name for part in _IN_C)
     if not function.file.startswith(_PACKAGE):
         return _OWN_BUILTIN.match(function.name) is not None
     place = function.file[len(_PACKAGE) :]
