@@ -1,4 +1,4 @@
-"""A shop with users of Flask-Security, of whom those with the role `profiler` may profile.
+r"""A shop with users of Flask-Security, of whom those with the role `profiler` may profile.
 
 ::
 

@@ -233,8 +233,8 @@ def test_the_slowest_tests_leave_captures(run, pytester, monkeypatch):
         """
 now = 0.0
 
-def pytest_configure(config):
-    config.pluginmanager.get_plugin("flaskprof-slowest")._clock = lambda: now
+def pytest_sessionstart(session):
+    session.config.pluginmanager.get_plugin("flaskprof-slowest")._clock = lambda: now
 """
     )
     result = run(
