@@ -18,7 +18,7 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.urls import iri_to_uri
-from werkzeug.wsgi import ClosingIterator, get_current_url
+from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import AccessRules
@@ -29,9 +29,9 @@ from flaskprof.capture.recorder import Recorder, SkippedError
 from flaskprof.capture.triggers import Ask, Skip, take_ask
 from flaskprof.ids import new_capture_id
 from flaskprof.metrics.headers import content_length, queued_ns
+from flaskprof.metrics.instruments import Metrics
 from flaskprof.metrics.stream import Stream, followed
 from flaskprof.metrics.visit import OWN_MASK, OWN_SHARE, Body, PythonBody, Visit
-from flaskprof.queries.log import QueryLog
 from flaskprof.queries.log import begin as begin_queries
 from flaskprof.queries.log import resume as resume_queries
 from flaskprof.record import CaptureRecord
@@ -96,12 +96,12 @@ class Middleware:
         self._pages = pages
         self._page_starts = pages.starts
         self._rules = rules
-        self._name_route = name_route.__call__  # a method is called faster than an object
+        self._name_route = name_route.quick
         self._exchange: Callable[[], Exchange] = (
             partial(TellingExchange, rules) if recorder.settings.server_timing else Exchange
         )
 
-    def __call__(
+    def __call__(  # noqa: C901  a function more would cost every request
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request."""
@@ -126,12 +126,20 @@ class Middleware:
                 exchange = self._exchange()
             else:
                 exchange = CapturedExchange(environ, recorder, ask)
-            exchange.begin(environ, start_response, recorder, self._name_route, entered)
+            exchange.start(recorder.plan, entered, environ, start_response, self._name_route)
             environ[EXCHANGE] = exchange
+            if recorder.in_flight.is_parked:
+                recorder.wake_watcher()
+            if (
+                recorder.watches_queries
+                or recorder.metrics.is_attentive
+                or slow_request.receivers
+            ):
+                exchange.attend()
         except Exception:  # noqa: BLE001  ours alone: the application has not been called
             _failed(self.recorder, "begin")
             return self.app(environ, start_response)
-        return exchange.run(self.app, environ)
+        return exchange.run(self.app)
 
     def _answer(
         self, page: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
@@ -148,68 +156,39 @@ class Middleware:
 class Exchange(Visit):
     """One request and its response, from the call of the application to its `end`."""
 
-    __slots__ = (
-        "_label",
-        "_metrics",
-        "_recorder",
-        "_stream",
-        "_trace",
-        "exception",
-        "is_counted",
-        "queries",
-    )
+    __slots__ = ()
 
     recording: Recording | None = None
 
-    def begin(
-        self,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        recorder: Recorder,
-        name_route: Callable[[WSGIEnvironment], Match],
-        entered: int,
-    ) -> None:
-        """Begin to count and time; we are at work since `entered`."""
-        self._recorder = recorder
-        # Kept beside the recorder, which has others after a fork or when it is closed.
-        self._metrics = metrics = recorder.metrics
-        self._label = ""
-        self._stream: Stream | None = None
-        self._trace: Trace | None = None
-        self.exception: type[BaseException] | None = None
-        self.is_counted = True
-        self.queries: QueryLog | None = None
-        if metrics.measures_queue and (
-            "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ
-        ):
-            self.queued_ns = queued_ns(environ, time_ns())
-        in_flight = recorder.in_flight
-        self.start(
-            metrics.cells,
-            metrics.active_place(environ["REQUEST_METHOD"]),
-            metrics.places,
-            metrics.measures,
-            entered,
-            environ,
-            start_response,
-            name_route,
-            in_flight.flights,
-        )
-        if in_flight.is_parked:
-            recorder.wake_watcher()
-        if metrics.sees_spans or TRACEPARENT in environ or slow_request.receivers:
-            self.is_plain = False
-        if metrics.measures_stream:
-            self._stream = Stream(self.started_ns)
-        if recorder.watches_queries:
+    @property
+    def _recorder(self) -> Recorder:
+        recorder: Recorder = self.plan.recorder
+        return recorder
+
+    @property
+    def _metrics(self) -> Metrics:
+        # Not the recorder's, which has others after a fork or when it is closed.
+        metrics: Metrics = self.plan.metrics
+        return metrics
+
+    def attend(self) -> None:
+        """See to more than what is ordinary."""
+        self.is_plain = False
+        if self._metrics.measures_stream:
+            self.stream = Stream(self.started_ns)
+        if self._recorder.watches_queries:
             self.watch_queries()
 
     def watch_queries(self) -> None:
         """Count the queries of the request from here on, and keep those of a captured one."""
         self.is_plain = False
-        self.queries = begin_queries()
+        queries = self.queries = begin_queries()
         if self.recording is not None:
-            self.queries.keep_statements()
+            queries.keep_statements()
+
+    def note_queue(self) -> None:
+        """Note how long the request waited at the proxy."""
+        self.queued_ns = queued_ns(self.environ or {}, time_ns())
 
     def is_named_by(
         self, name_route: Callable[[WSGIEnvironment], Match], environ: WSGIEnvironment
@@ -222,36 +201,22 @@ class Exchange(Visit):
 
     def leave_out(self) -> None:
         """Do not count the request: it is for one of our own pages."""
-        self.is_counted = self.is_plain = False
+        self.is_left_out, self.is_plain = True, False
 
-    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """Call the application and return its result, followed to its end."""
-        try:
-            result = app(environ, self.start_response)
-        except BaseException as error:
-            self.fail(error)
-            raise
-        # What is in flight refers to the exchange only while the application is called: a
-        # server may drop the response later on without a word.
-        if self.flight is not None:
-            self.flight[ENVIRON] = None
-        # What a response of werkzeug gives has no length and is to be closed.
-        if type(result) is ClosingIterator and self._stream is None:
-            return self.follow(result)
-        stream = self._stream
+    def follow(self, result: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Return the result with the end of the exchange tied to its own."""
+        stream: Stream | None = self.stream
         if _is_passed_on(result, environ):
             if stream is not None:
                 stream.whole(result)
             self.end()
             return result
-        body = self.follow(result)
+        body = self.wrapped(result)
         return body if stream is None else followed(body, stream)
 
-    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
-        """Return the result with the end of the exchange tied to its own."""
-        if type(result) is ClosingIterator or not hasattr(result, "__len__"):
-            return Body(result, self)
-        return SizedBody(result, self)
+    def wrapped(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """Return what the server gets in place of the result."""
+        return (SizedBody if hasattr(result, "__len__") else Body)(result, self)
 
     def note_start(self, headers: list[Any]) -> None:
         """Note what the start of the response tells."""
@@ -261,9 +226,9 @@ class Exchange(Visit):
             if metrics.measures_length:
                 self.length = content_length(headers)
             if metrics.label is not None:
-                self._label = metrics.label.of(environ)
+                self.label = metrics.label.of(environ)
             if metrics.sees_spans or TRACEPARENT in environ:
-                self._trace = self.trace()
+                self.noted_trace = self.trace()
         except Exception:  # noqa: BLE001  not ours alone, but the response goes on
             _failed(self._recorder, "measure")
 
@@ -299,17 +264,6 @@ class Exchange(Visit):
         """Count the rendering of a template."""
         self._metrics.observe_template(name, own_ns)
 
-    def close(self, result: Iterable[bytes]) -> None:
-        """Close the application's result and end, whatever closing does."""
-        try:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self.end()
-
     def fail(self, error: BaseException) -> None:
         """Note that the application raised, and end."""
         self.is_plain = False
@@ -336,7 +290,7 @@ class Exchange(Visit):
                 # Other frameworks may say what matched only when they have answered.
                 match = self.name_route(self.environ or {})
             profile_id = self._hand_over(match, duration_ns / 1e9)
-            if self.is_counted and match.is_counted:
+            if match.is_counted and not self.is_left_out:
                 self._count(match, duration_ns, cpu_ns, profile_id)
             if slow_request.receivers and duration_ns >= self._recorder.slow_ns:
                 self._tell_slow(match, duration_ns, profile_id)
@@ -369,9 +323,9 @@ class Exchange(Visit):
             cpu_ns,
             self.queued_ns,
             None if self.method == "HEAD" else self.length,
-            self._label,
-            self._stream,
-            self._trace,
+            self.label or "",
+            self.stream,
+            self.noted_trace,
             metrics.cpu_share,
         )
         if self.exception is not None:
@@ -396,7 +350,7 @@ class Exchange(Visit):
             status=self._code(),
             duration_seconds=duration_ns / 1e9,
             profile_id=profile_id or "",
-            trace_id=self._trace.trace_id if self._trace else "",
+            trace_id=self.noted_trace.trace_id if self.noted_trace else "",
         )
 
     def _timing_header(self, timing: Timing) -> tuple[str, str]:
@@ -420,9 +374,9 @@ class TellingExchange(Exchange):
         super().__init__()
         self._rules = rules
 
-    def begin(self, *arguments: Any) -> None:
+    def start(self, *arguments: Any) -> None:
         """Begin to time, also for the sender."""
-        super().begin(*arguments)
+        super().start(*arguments)
         self._timing = Timing(measures_cpu=self._metrics.measures_cpu)
 
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -473,9 +427,9 @@ class CapturedExchange(Exchange):
         if recorder.settings.server_timing:
             self._timing = Timing(measures_cpu=recorder.metrics.measures_cpu)
 
-    def begin(self, *arguments: Any) -> None:
+    def start(self, *arguments: Any) -> None:
         """Begin to count and time."""
-        super().begin(*arguments)
+        super().start(*arguments)
         self.is_plain = False
 
     def announced(self) -> Announced | None:
@@ -487,11 +441,11 @@ class CapturedExchange(Exchange):
             return None
         return Announced(self._id, f"{self._base_url}/c/{self._id}")
 
-    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+    def run(self, app: WSGIApplication) -> Iterable[bytes]:
         """Call the application and return its result, recorded to its end."""
-        return super().run(partial(self.inside, app), environ)
+        return super().run(partial(self.inside, app))
 
-    def follow(self, result: Iterable[bytes]) -> Iterable[bytes]:
+    def wrapped(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return the result with its recording and the end of the exchange tied to it."""
         return (SizedCapturedBody if hasattr(result, "__len__") else CapturedBody)(result, self)
 
@@ -575,8 +529,8 @@ class CapturedExchange(Exchange):
             view_file=view.file if view else "",
             view_line=view.line if view else None,
             template_seconds=self._template_seconds(),
-            trace_id=self._trace.trace_id if self._trace else "",
-            span_id=self._trace.span_id if self._trace else "",
+            trace_id=self.noted_trace.trace_id if self.noted_trace else "",
+            span_id=self.noted_trace.span_id if self.noted_trace else "",
             status=self._code(),
             trigger=self._ask.trigger,
             engine=engine.name,

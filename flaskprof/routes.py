@@ -109,6 +109,19 @@ class RouteNamer:
             self._matches[mount, route, endpoint] = match
         return match
 
+    def of_werkzeug(self, environ: Mapping[str, Any]) -> Match:
+        """Do the same, in one step where werkzeug's router found a route that is known."""
+        try:
+            rule = environ["werkzeug.request"].url_rule
+            return self._matches[environ.get("SCRIPT_NAME", ""), rule.rule, rule.endpoint]
+        except (KeyError, AttributeError):
+            return self(environ)
+
+    @property
+    def quick(self) -> Callable[[Mapping[str, Any]], Match]:
+        """What does the same as calling this, and is called faster."""
+        return self.of_werkzeug if self._resolve is werkzeug_match else self.__call__
+
     def _named(self, mount: str, route: str, endpoint: str) -> Match:
         route = mount + route
         view = self._view_of(endpoint) if self._view_of else None

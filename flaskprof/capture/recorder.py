@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from werkzeug.wsgi import ClosingIterator
+
 from flaskprof import log
 from flaskprof.capture.budget import Budget
 from flaskprof.capture.choice import choose_engine
@@ -33,6 +35,7 @@ from flaskprof.errors import FlaskprofError
 from flaskprof.metrics.in_flight import in_flight_directory
 from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
+from flaskprof.metrics.visit import Plan
 from flaskprof.queries.log import QueryLog
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
@@ -101,6 +104,18 @@ class Recorder:
         self.abandoned: deque[Endable] = deque()
         self._spool = Spool(self.store, self.metrics, settings.max_bytes)
         self.in_flight = InFlight(in_flight_directory(self.directory), self.end_abandoned)
+        metrics = self.metrics
+        self.plan = Plan(
+            metrics.cells,
+            metrics.active,
+            metrics.active_place,
+            metrics.places,
+            metrics.measures,
+            self.in_flight.flights,
+            ClosingIterator,
+            recorder=self,
+            metrics=metrics,
+        )
         self._watcher = Watcher(self.metrics, self.in_flight)
         self._sampler = SamplingEngine(self._watcher)
         self._upkeep = Upkeep(

@@ -441,10 +441,29 @@ content_length(PyObject *module, PyObject *headers)
 /* Visit: one request. What is ordinary is done here, all else by the methods of the same
    object in Python: see visit.py. */
 
-enum { MEASURE_CPU = 1, MEASURE_LENGTH = 2, MEASURE_MORE = 4, MEASURE_EVERY_CPU = 8 };
+enum {
+    MEASURE_CPU = 1,
+    MEASURE_LENGTH = 2,
+    MEASURE_MORE = 4,
+    MEASURE_EVERY_CPU = 8,
+    MEASURE_QUEUE = 16,
+    MEASURE_TRACES = 32,
+};
 
 /* Of so many requests one is measured, at random, and counted for all of them. */
 enum { CPU_SHARE = 16 };
+
+/* What is in a plan, and where: see visit.py. */
+enum {
+    PLAN_CELLS,
+    PLAN_ACTIVE,
+    PLAN_FIND_ACTIVE,
+    PLAN_PLACES,
+    PLAN_MEASURES,
+    PLAN_FLIGHTS,
+    PLAN_USUAL,
+    PLAN_SIZE
+};
 
 /* What is in a flight, and where: see flights.py. */
 enum { FLIGHT_METHOD, FLIGHT_STARTED, FLIGHT_THREAD, FLIGHT_ENVIRON, FLIGHT_MATCH, FLIGHT_SIZE };
@@ -454,15 +473,24 @@ enum { FLIGHT_METHOD, FLIGHT_STARTED, FLIGHT_THREAD, FLIGHT_ENVIRON, FLIGHT_MATC
 static const int64_t OWN_MASK = 63 << 10;
 
 typedef struct {
+    PyTypeObject *body;
     PyObject *abandon;
     PyObject *close;
     PyObject *conclude;
     PyObject *empty;
+    PyObject *end;
+    PyObject *fail;
+    PyObject *follow;
     PyObject *get_ident; /* threading's, which greenlets may have replaced */
     PyObject *is_counted;
+    PyObject *note_queue;
     PyObject *note_start;
+    PyObject *queue_start;
     PyObject *request_method;
+    PyObject *request_start;
     PyObject *route;
+    PyObject *start_response;
+    PyObject *traceparent;
 } State;
 
 static struct PyModuleDef module_definition;
@@ -472,22 +500,27 @@ typedef struct {
     Cells *cells; /* NULL before it is started and once it has ended */
     Py_ssize_t active;
     int measures;
+    char is_left_out;
     char is_plain;
     unsigned long thread; /* 0 where processor time is not measured */
     int64_t thread_started_ns;
     long long entered_ns;
     long long started_ns;
     PyObject *environ;
+    PyObject *exception;
     PyObject *flight;
-    PyObject *flights;
+    PyObject *label;
     PyObject *length;
     PyObject *match;
     PyObject *method;
     PyObject *name_route;
-    PyObject *places;
+    PyObject *plan;
+    PyObject *queries;
     PyObject *queued_ns;
     PyObject *server;
     PyObject *status;
+    PyObject *stream;
+    PyObject *noted_trace;
 } Visit;
 
 /* The clock of time.perf_counter_ns. */
@@ -544,7 +577,7 @@ take_off(Visit *self, State *state, PyObject *entered)
         PyList_SET_ITEM(flight, FLIGHT_THREAD, Py_NewRef(thread));
         PyList_SET_ITEM(flight, FLIGHT_ENVIRON, Py_NewRef(self->environ));
         PyList_SET_ITEM(flight, FLIGHT_MATCH, Py_NewRef(Py_None));
-        done = PyDict_SetItem(self->flights, key, flight);
+        done = PyDict_SetItem(PyTuple_GET_ITEM(self->plan, PLAN_FLIGHTS), key, flight);
     }
     Py_XDECREF(thread);
     Py_XDECREF(key);
@@ -556,9 +589,47 @@ static void
 land(Visit *self)
 {
     PyObject *key = self->flight == NULL ? NULL : PyLong_FromVoidPtr(self->flight);
-    if (key == NULL || PyDict_DelItem(self->flights, key) < 0)
+    if (key == NULL || PyDict_DelItem(PyTuple_GET_ITEM(self->plan, PLAN_FLIGHTS), key) < 0)
         PyErr_Clear();
     Py_XDECREF(key);
+}
+
+/* Notes what the environ tells before the application is called; -1 with an exception. */
+static int
+note_arrival(Visit *self, State *state)
+{
+    if (self->measures & MEASURE_TRACES) {
+        int is_traced = PyDict_Contains(self->environ, state->traceparent);
+        if (is_traced < 0)
+            return -1;
+        self->is_plain &= !is_traced;
+    }
+    if (!(self->measures & MEASURE_QUEUE))
+        return 0;
+    int is_queued = PyDict_Contains(self->environ, state->request_start);
+    if (is_queued == 0)
+        is_queued = PyDict_Contains(self->environ, state->queue_start);
+    if (is_queued <= 0)
+        return is_queued;
+    PyObject *noted = PyObject_CallMethodNoArgs((PyObject *)self, state->note_queue);
+    Py_XDECREF(noted);
+    return noted == NULL ? -1 : 0;
+}
+
+/* Reads the place of the word that counts active requests of this method. */
+static int
+read_active(Visit *self, Cells *cells)
+{
+    PyObject *place = PyDict_GetItemWithError(PyTuple_GET_ITEM(self->plan, PLAN_ACTIVE),
+                                              self->method);
+    if (place == NULL && PyErr_Occurred())
+        return -1;
+    place = place != NULL ? Py_NewRef(place)
+                          : PyObject_CallOneArg(
+                                PyTuple_GET_ITEM(self->plan, PLAN_FIND_ACTIVE), self->method);
+    int done = place == NULL ? -1 : read_place(cells, place, 1, &self->active);
+    Py_XDECREF(place);
+    return done;
 }
 
 static PyObject *
@@ -567,47 +638,155 @@ visit_start(Visit *self, PyObject *const *args, Py_ssize_t size)
     State *state = state_of(self);
     if (state == NULL)
         return NULL;
-    if (size != 9 || Py_TYPE(args[0])->tp_dealloc != (destructor)cells_dealloc
-        || !PyDict_Check(args[2]) || !PyDict_Check(args[5]) || !PyDict_Check(args[8])) {
-        PyErr_SetString(PyExc_TypeError,
-                        "start() takes cells, a place, places, what to measure, when we were "
-                        "called, an environ, start_response, what names the route, flights");
+    if (size != 5 || !PyTuple_Check(args[0]) || PyTuple_GET_SIZE(args[0]) < PLAN_SIZE
+        || !PyDict_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "start() takes a plan, when we were called, an "
+                                         "environ, start_response and what names the route");
         return NULL;
     }
-    if (self->environ != NULL) {
+    PyObject *plan = args[0];
+    Cells *cells = (Cells *)PyTuple_GET_ITEM(plan, PLAN_CELLS);
+    if (Py_TYPE(cells)->tp_dealloc != (destructor)cells_dealloc
+        || !PyDict_Check(PyTuple_GET_ITEM(plan, PLAN_ACTIVE))
+        || !PyDict_Check(PyTuple_GET_ITEM(plan, PLAN_PLACES))
+        || !PyDict_Check(PyTuple_GET_ITEM(plan, PLAN_FLIGHTS))) {
+        PyErr_SetString(PyExc_TypeError, "not a plan");
+        return NULL;
+    }
+    if (self->plan != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "it was started before");
         return NULL;
     }
-    Cells *cells = (Cells *)args[0];
-    Py_ssize_t active;
     int64_t measures, entered;
-    if (read_place(cells, args[1], 1, &active) < 0 || read_int(args[3], &measures) < 0
-        || read_int(args[4], &entered) < 0)
+    PyObject *method;
+    if (read_int(PyTuple_GET_ITEM(plan, PLAN_MEASURES), &measures) < 0
+        || read_int(args[1], &entered) < 0
+        || (method = PyObject_GetItem(args[2], state->request_method)) == NULL)
         return NULL;
-    PyObject *method = PyObject_GetItem(args[5], state->request_method);
-    if (method == NULL)
-        return NULL;
+    self->plan = Py_NewRef(plan);
     self->method = method;
-    self->places = Py_NewRef(args[2]);
-    self->environ = Py_NewRef(args[5]);
-    self->server = Py_NewRef(args[6]);
-    self->name_route = Py_NewRef(args[7]);
-    self->flights = Py_NewRef(args[8]);
-    if (take_off(self, state, args[4]) < 0)
-        return NULL;
+    self->environ = Py_NewRef(args[2]);
+    self->server = Py_NewRef(args[3]);
+    self->name_route = Py_NewRef(args[4]);
     self->status = Py_NewRef(state->empty);
     self->measures = (int)measures;
     self->is_plain = !(measures & MEASURE_MORE);
     self->entered_ns = entered;
-    self->active = active;
+    if (note_arrival(self, state) < 0 || read_active(self, cells) < 0
+        || take_off(self, state, args[1]) < 0)
+        return NULL;
     self->cells = (Cells *)Py_NewRef(cells);
-    add_to(cells, active, 1);
+    add_to(cells, self->active, 1);
     if (measures & MEASURE_EVERY_CPU || (measures & MEASURE_CPU && is_sampled(cells))) {
         self->thread = PyThread_get_thread_ident();
         self->thread_started_ns = thread_ns();
     }
     self->started_ns = now_ns();
     Py_RETURN_NONE;
+}
+
+/* The exception that is set, with the one way of each version. */
+typedef struct {
+    PyObject *type, *value, *traceback;
+} Raised;
+
+static Raised
+take_exception(void)
+{
+    Raised raised = {NULL, NULL, NULL};
+#if PY_VERSION_HEX >= 0x030C0000
+    raised.value = PyErr_GetRaisedException();
+#else
+    PyErr_Fetch(&raised.type, &raised.value, &raised.traceback);
+    PyErr_NormalizeException(&raised.type, &raised.value, &raised.traceback);
+    if (raised.traceback != NULL)
+        (void)PyException_SetTraceback(raised.value, raised.traceback);
+#endif
+    return raised;
+}
+
+static void
+raise_again(Raised raised)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(raised.value);
+#else
+    PyErr_Restore(raised.type, raised.value, raised.traceback);
+#endif
+}
+
+/* Tells the visit of an exception of the application's, which goes on to the server. */
+static PyObject *
+failed(PyObject *visit, State *state)
+{
+    Raised raised = take_exception();
+    PyObject *told = PyObject_CallMethodOneArg(visit, state->fail, raised.value);
+    if (told == NULL)
+        PyErr_WriteUnraisable(visit);
+    Py_XDECREF(told);
+    raise_again(raised);
+    return NULL;
+}
+
+/* What is in flight has the environ only while the application is called. */
+static int
+put_down_environ(Visit *self)
+{
+    if (self->flight == NULL || !PyList_CheckExact(self->flight))
+        return 0;
+    return PyList_SetItem(self->flight, FLIGHT_ENVIRON, Py_NewRef(Py_None));
+}
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *result;
+    PyObject *visit;
+    char is_closed;
+} Body;
+
+static PyObject *
+body_for(PyTypeObject *type, PyObject *result, PyObject *visit)
+{
+    Body *self = (Body *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->result = Py_NewRef(result);
+    self->visit = Py_NewRef(visit);
+    return (PyObject *)self;
+}
+
+static PyObject *
+visit_run(Visit *self, PyObject *app)
+{
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    if (self->environ == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "it was not started");
+        return NULL;
+    }
+    PyObject *start_response = PyObject_GetAttr((PyObject *)self, state->start_response);
+    if (start_response == NULL)
+        return NULL;
+    PyObject *environ = Py_NewRef(self->environ);
+    PyObject *args[] = {environ, start_response};
+    PyObject *result = PyObject_Vectorcall(app, args, 2, NULL);
+    Py_DECREF(start_response);
+    PyObject *body = NULL;
+    if (result == NULL)
+        (void)failed((PyObject *)self, state);
+    else if (put_down_environ(self) == 0) {
+        /* The usual result has no length, and is to be closed. */
+        if (self->is_plain
+            && (PyObject *)Py_TYPE(result) == PyTuple_GET_ITEM(self->plan, PLAN_USUAL))
+            body = body_for(state->body, result, (PyObject *)self);
+        else
+            body = PyObject_CallMethodObjArgs((PyObject *)self, state->follow, result, environ,
+                                              NULL);
+    }
+    Py_DECREF(environ);
+    Py_XDECREF(result);
+    return body;
 }
 
 /* Notes route and length; -1 with an exception where that is for Python to do. */
@@ -693,7 +872,8 @@ place_of(Visit *self, State *state)
         && (is_counted = PyObject_GetAttr(self->match, state->is_counted)) == Py_True
         && (code = PyUnicode_Substring(self->status, 0, 3)) != NULL
         && (labels = PyTuple_Pack(4, self->method, route, code, state->empty)) != NULL
-        && (place = PyDict_GetItemWithError(self->places, labels)) != NULL)
+        && (place = PyDict_GetItemWithError(
+                   PyTuple_GET_ITEM(self->plan, PLAN_PLACES), labels)) != NULL)
         found = PyLong_AsSsize_t(place);
     PyErr_Clear();
     Py_XDECREF(route);
@@ -776,16 +956,20 @@ visit_traverse(Visit *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->cells);
     Py_VISIT(self->environ);
+    Py_VISIT(self->exception);
     Py_VISIT(self->flight);
-    Py_VISIT(self->flights);
+    Py_VISIT(self->label);
     Py_VISIT(self->length);
     Py_VISIT(self->match);
     Py_VISIT(self->method);
     Py_VISIT(self->name_route);
-    Py_VISIT(self->places);
+    Py_VISIT(self->plan);
+    Py_VISIT(self->queries);
     Py_VISIT(self->queued_ns);
     Py_VISIT(self->server);
     Py_VISIT(self->status);
+    Py_VISIT(self->stream);
+    Py_VISIT(self->noted_trace);
     return 0;
 }
 
@@ -794,16 +978,20 @@ visit_clear(Visit *self)
 {
     Py_CLEAR(self->cells);
     Py_CLEAR(self->environ);
+    Py_CLEAR(self->exception);
     Py_CLEAR(self->flight);
-    Py_CLEAR(self->flights);
+    Py_CLEAR(self->label);
     Py_CLEAR(self->length);
     Py_CLEAR(self->match);
     Py_CLEAR(self->method);
     Py_CLEAR(self->name_route);
-    Py_CLEAR(self->places);
+    Py_CLEAR(self->plan);
+    Py_CLEAR(self->queries);
     Py_CLEAR(self->queued_ns);
     Py_CLEAR(self->server);
     Py_CLEAR(self->status);
+    Py_CLEAR(self->stream);
+    Py_CLEAR(self->noted_trace);
     return 0;
 }
 
@@ -826,6 +1014,7 @@ visit_is_over(Visit *self, void *ignored)
 
 static PyMethodDef visit_methods[] = {
     {"end", (PyCFunction)visit_end, METH_NOARGS, NULL},
+    {"run", (PyCFunction)visit_run, METH_O, NULL},
     {"start", (PyCFunction)(void (*)(void))visit_start, METH_FASTCALL, NULL},
     {"start_response", (PyCFunction)(void (*)(void))visit_start_response,
      METH_FASTCALL | METH_KEYWORDS, NULL},
@@ -841,15 +1030,22 @@ static PyGetSetDef visit_getters[] = {
 static PyMemberDef visit_members[] = {
     {"entered_ns", T_LONGLONG, offsetof(Visit, entered_ns), READONLY, NULL},
     {"environ", T_OBJECT, offsetof(Visit, environ), 0, NULL},
+    {"exception", T_OBJECT, offsetof(Visit, exception), 0, NULL},
     {"flight", T_OBJECT, offsetof(Visit, flight), READONLY, NULL},
     {"is_plain", T_BOOL, offsetof(Visit, is_plain), 0, NULL},
+    {"is_left_out", T_BOOL, offsetof(Visit, is_left_out), 0, NULL},
+    {"label", T_OBJECT, offsetof(Visit, label), 0, NULL},
     {"length", T_OBJECT, offsetof(Visit, length), 0, NULL},
     {"match", T_OBJECT, offsetof(Visit, match), 0, NULL},
     {"method", T_OBJECT, offsetof(Visit, method), READONLY, NULL},
     {"name_route", T_OBJECT, offsetof(Visit, name_route), 0, NULL},
+    {"noted_trace", T_OBJECT, offsetof(Visit, noted_trace), 0, NULL},
+    {"plan", T_OBJECT, offsetof(Visit, plan), READONLY, NULL},
+    {"queries", T_OBJECT, offsetof(Visit, queries), 0, NULL},
     {"queued_ns", T_OBJECT, offsetof(Visit, queued_ns), 0, NULL},
     {"started_ns", T_LONGLONG, offsetof(Visit, started_ns), READONLY, NULL},
     {"status", T_OBJECT, offsetof(Visit, status), 0, NULL},
+    {"stream", T_OBJECT, offsetof(Visit, stream), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -872,13 +1068,6 @@ static PyType_Spec visit_spec = {
 
 /* Body: the application's result, with the end of its visit tied to close(). */
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *result;
-    PyObject *visit;
-    char is_closed;
-} Body;
-
 static PyObject *
 body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -886,12 +1075,7 @@ body_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "Body() takes a result and its visit");
         return NULL;
     }
-    Body *self = (Body *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->result = Py_NewRef(PyTuple_GET_ITEM(args, 0));
-    self->visit = Py_NewRef(PyTuple_GET_ITEM(args, 1));
-    return (PyObject *)self;
+    return body_for(type, PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1));
 }
 
 static PyObject *
@@ -908,7 +1092,17 @@ body_close(Body *self, PyObject *ignored)
     if (state == NULL)
         return NULL;
     self->is_closed = 1;
-    return PyObject_CallMethodOneArg(self->visit, state->close, self->result);
+    PyObject *close = PyObject_GetAttr(self->result, state->close);
+    if (close == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear();
+    else {
+        PyObject *closed = close == NULL ? NULL : PyObject_CallNoArgs(close);
+        Py_XDECREF(close);
+        if (closed == NULL)
+            return failed(self->visit, state);
+        Py_DECREF(closed);
+    }
+    return PyObject_CallMethodNoArgs(self->visit, state->end);
 }
 
 static void
@@ -917,21 +1111,14 @@ body_finalize(Body *self)
     State *state = self->is_closed || self->visit == NULL ? NULL : state_of(self);
     if (state == NULL)
         return;
-#if PY_VERSION_HEX >= 0x030C0000
-    PyObject *error = PyErr_GetRaisedException();
-#else
-    PyObject *error, *value, *traceback;
-    PyErr_Fetch(&error, &value, &traceback);
-#endif
+    int is_raised = PyErr_Occurred() != NULL;
+    Raised raised = is_raised ? take_exception() : (Raised){NULL, NULL, NULL};
     PyObject *done = PyObject_CallMethodNoArgs(self->visit, state->abandon);
     if (done == NULL)
         PyErr_WriteUnraisable((PyObject *)self);
     Py_XDECREF(done);
-#if PY_VERSION_HEX >= 0x030C0000
-    PyErr_SetRaisedException(error);
-#else
-    PyErr_Restore(error, value, traceback);
-#endif
+    if (is_raised)
+        raise_again(raised);
 }
 
 static int
@@ -999,10 +1186,22 @@ module_exec(PyObject *module)
         PyObject **kept;
         const char *text;
     } words[] = {
-        {&state->abandon, "abandon"},       {&state->close, "close"},
-        {&state->conclude, "conclude"},     {&state->empty, ""},
-        {&state->is_counted, "is_counted"}, {&state->note_start, "note_start"},
-        {&state->route, "route"},           {&state->request_method, "REQUEST_METHOD"},
+        {&state->abandon, "abandon"},
+        {&state->close, "close"},
+        {&state->conclude, "conclude"},
+        {&state->empty, ""},
+        {&state->end, "end"},
+        {&state->fail, "fail"},
+        {&state->follow, "follow"},
+        {&state->is_counted, "is_counted"},
+        {&state->note_queue, "note_queue"},
+        {&state->note_start, "note_start"},
+        {&state->queue_start, "HTTP_X_QUEUE_START"},
+        {&state->request_method, "REQUEST_METHOD"},
+        {&state->request_start, "HTTP_X_REQUEST_START"},
+        {&state->route, "route"},
+        {&state->start_response, "start_response"},
+        {&state->traceparent, "HTTP_TRACEPARENT"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if ((*words[i].kept = PyUnicode_InternFromString(words[i].text)) == NULL)
@@ -1020,6 +1219,8 @@ module_exec(PyObject *module)
         if (type == NULL)
             return -1;
         int added = PyModule_AddType(module, (PyTypeObject *)type);
+        if (specs[i] == &body_spec)
+            state->body = (PyTypeObject *)Py_NewRef(type);
         Py_DECREF(type);
         if (added < 0)
             return -1;
@@ -1030,6 +1231,8 @@ module_exec(PyObject *module)
         || PyModule_AddIntMacro(module, MEASURE_EVERY_CPU) < 0
         || PyModule_AddIntMacro(module, MEASURE_LENGTH) < 0
         || PyModule_AddIntMacro(module, MEASURE_MORE) < 0
+        || PyModule_AddIntMacro(module, MEASURE_QUEUE) < 0
+        || PyModule_AddIntMacro(module, MEASURE_TRACES) < 0
         || PyModule_AddIntMacro(module, RING_ENTRIES) < 0
         || PyModule_AddIntMacro(module, RING_WORDS) < 0)
         return -1;
@@ -1040,15 +1243,24 @@ static int
 module_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
+    Py_CLEAR(state->body);
     Py_CLEAR(state->abandon);
     Py_CLEAR(state->close);
     Py_CLEAR(state->conclude);
     Py_CLEAR(state->empty);
+    Py_CLEAR(state->end);
+    Py_CLEAR(state->fail);
+    Py_CLEAR(state->follow);
     Py_CLEAR(state->get_ident);
     Py_CLEAR(state->is_counted);
+    Py_CLEAR(state->note_queue);
     Py_CLEAR(state->note_start);
+    Py_CLEAR(state->queue_start);
     Py_CLEAR(state->request_method);
+    Py_CLEAR(state->request_start);
     Py_CLEAR(state->route);
+    Py_CLEAR(state->start_response);
+    Py_CLEAR(state->traceparent);
     return 0;
 }
 

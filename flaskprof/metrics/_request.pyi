@@ -1,14 +1,16 @@
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Self
 
 from typing_extensions import Buffer
 
-from flaskprof.metrics.visit import Closing, Environ, Flight
+from flaskprof.metrics.visit import Closing, Environ, Flight, Plan
 
 MEASURE_CPU: Final = 1
 MEASURE_LENGTH: Final = 2
 MEASURE_MORE: Final = 4
 MEASURE_EVERY_CPU: Final = 8
+MEASURE_QUEUE: Final = 16
+MEASURE_TRACES: Final = 32
 CPU_SHARE: Final = 16
 OWN_MASK: Final[int]
 RING_ENTRIES: Final = 256
@@ -40,12 +42,18 @@ class Cells:
 
 class Visit:
     environ: Environ | None
+    exception: Any
+    is_left_out: bool
     is_plain: bool
+    label: str | None
     length: int | None
     match: Any
     name_route: Callable[[Environ], Any]
+    queries: Any
     queued_ns: int | None
     status: str | None
+    stream: Any
+    noted_trace: Any
     @property
     def entered_ns(self) -> int: ...
     @property
@@ -55,20 +63,19 @@ class Visit:
     @property
     def method(self) -> str: ...
     @property
+    def plan(self) -> Any: ...
+    @property
     def started_ns(self) -> int: ...
     def start(
         self,
-        cells: Cells,
-        active: int,
-        places: Mapping[tuple[str, str, str, str], int],
-        measures: int,
+        plan: Plan,
         entered_ns: int,
         environ: Environ,
         start_response: Callable[..., Any],
         name_route: Callable[[Environ], Any],
-        flights: dict[int, Flight],
         /,
     ) -> None: ...
+    def run(self, app: Callable[..., Iterable[bytes]]) -> Iterable[bytes]: ...
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any: ...
     def end(self) -> None: ...
 

@@ -30,6 +30,8 @@ from flaskprof.metrics.visit import (
     MEASURE_EVERY_CPU,
     MEASURE_LENGTH,
     MEASURE_MORE,
+    MEASURE_QUEUE,
+    MEASURE_TRACES,
 )
 from flaskprof.metrics.worker_file import WorkerFile
 from flaskprof.tracing import Trace, sees_spans
@@ -103,6 +105,8 @@ class Metrics:
         self.measures_stream = "stream" in measure
         self.measures_traces = "traces" in measure
         self.sees_spans = False
+        # Whether every request needs a step in Python: of a body's parts, or of its trace.
+        self.is_attentive = self.measures_stream
         self._next_trace_ns = 0
         self._measures_workers = "workers" in measure
         self.label = label
@@ -110,6 +114,8 @@ class Metrics:
             MEASURE_CPU * self.measures_cpu
             | MEASURE_EVERY_CPU * measures_every_cpu
             | MEASURE_LENGTH * self.measures_length
+            | MEASURE_QUEUE * self.measures_queue
+            | MEASURE_TRACES * self.measures_traces
             | MEASURE_MORE * (self.measures_stream or label is not None)
         )
         self._directory = directory
@@ -120,7 +126,7 @@ class Metrics:
         self._add_exemplar = self._file.add_exemplar
         self._bounds_ns = self._file.layout.bounds_ns
         self.places: dict[tuple[str, str, str, str], int] = {}
-        self._active: dict[str, int] = {}
+        self.active: dict[str, int] = {}
         self._counters: dict[tuple[str, ...], int] = {}
         # Counters that are cells of other metrics, and the label sets of these.
         self._apart: dict[tuple[str, ...], int] = {}
@@ -150,16 +156,16 @@ class Metrics:
     def active_place(self, method: str) -> int:
         """Return the cell that counts the requests of a method that are being answered."""
         try:
-            return self._active[method]
+            return self.active[method]
         except KeyError:
             known = known_method(method)
-            place = self._active[known] = self._counter_place(table.ACTIVE, (known,))
+            place = self.active[known] = self._counter_place(table.ACTIVE, (known,))
             return place
 
     def active_requests(self) -> int:
         """How many requests of this process are counted in and not yet out."""
         words = self._file.words
-        return sum(words[place] for place in set(self._active.values()))
+        return sum(words[place] for place in set(self.active.values()))
 
     def observe(  # noqa: PLR0917  by position: it costs every request
         self,
@@ -302,6 +308,7 @@ class Metrics:
         now_ns = time.perf_counter_ns()
         self.cells.due_ns = now_ns + _NOTE_NS
         self.sees_spans = self.measures_traces and sees_spans()
+        self.is_attentive = self.measures_stream or self.sees_spans
         if self._file.is_taking:
             return
         if self._file.is_lost():
@@ -335,7 +342,7 @@ class Metrics:
 
     def _begin_anew(self) -> None:
         """Go on in another file, as the one so far was deleted or given up."""
-        self._file.renew((self._info_place, *set(self._active.values())))
+        self._file.renew((self._info_place, *set(self.active.values())))
         self._cpu_base_ns = process.cpu_ns()
 
     def _count(self, metric: table.Metric, labels: tuple[str, ...], number: int = 1) -> None:

@@ -1,21 +1,24 @@
 """One request as it is counted and timed: what every request does for the metrics.
 
 `Visit` and `Body` are written in C where that was built; `PythonVisit` and `PythonBody` do the
-same. A visit is the base of a class with two more methods: `note_start(headers)`, called at
-the start of the response, notes what that tells, and `conclude(ended, duration_ns, cpu_ns)`,
-called once at the end, counts the request. A visit in C takes the short way where it
-`is_plain`: an ordinary request of a known label set never comes to either of them.
+same. A visit is the base of a class with more methods: `note_queue()` notes what the headers
+of a proxy tell, `note_start(headers)` what the start of the response does, `follow(result,
+environ)` ties the end of the visit to what the application returned, `fail(error)` hears of
+what it raised, and `conclude(ended, duration_ns, cpu_ns)`, called once at the end, counts the
+request. A visit in C takes the short way where it `is_plain`: an ordinary request of a known
+label set comes to none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from random import random
 from threading import get_ident
 from time import perf_counter_ns, thread_time_ns
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from flaskprof.metrics.cells import PythonCells
+from flaskprof.metrics.cells import Cells
+from flaskprof.metrics.headers import QUEUE_STARTS
 
 __all__ = [
     "CPU_SHARE",
@@ -23,9 +26,13 @@ __all__ = [
     "MEASURE_EVERY_CPU",
     "MEASURE_LENGTH",
     "MEASURE_MORE",
+    "MEASURE_QUEUE",
+    "MEASURE_TRACES",
     "OWN_MASK",
     "OWN_SHARE",
+    "TRACEPARENT",
     "Body",
+    "Plan",
     "PythonBody",
     "PythonVisit",
     "Visit",
@@ -36,6 +43,8 @@ MEASURE_CPU: Final = 1
 MEASURE_LENGTH: Final = 2
 MEASURE_MORE: Final = 4
 MEASURE_EVERY_CPU: Final = 8
+MEASURE_QUEUE: Final = 16
+MEASURE_TRACES: Final = 32
 
 # Processor time takes two system calls: of so many requests one is measured, at random, and
 # counted for all of them, unless that of every request is wanted.
@@ -48,6 +57,30 @@ OWN_MASK: Final = (OWN_SHARE - 1) << 10
 
 Environ: TypeAlias = dict[str, Any]
 Flight: TypeAlias = list[Any]
+_ENVIRON = 3  # of a flight
+
+TRACEPARENT = "HTTP_TRACEPARENT"
+
+
+class Plan(NamedTuple):
+    """What all requests of a process share.
+
+    `active` has the words of `cells` that count active requests, by method; `find_active`
+    returns that of any method. `places` are those of label sets in `cells`, by method,
+    route, status and "". `flights` are the requests in flight: method, `entered_ns`, thread,
+    environ and match of each. What is of the type `usual` has no length and is to be closed,
+    as what most applications return. The rest is for who makes more of a visit.
+    """
+
+    cells: Cells
+    active: dict[str, int]
+    find_active: Callable[[str], int]
+    places: dict[tuple[str, str, str, str], int]
+    measures: int
+    flights: dict[int, Flight]
+    usual: type
+    recorder: Any
+    metrics: Any
 
 
 class PythonVisit:
@@ -61,66 +94,79 @@ class PythonVisit:
     __slots__ = (
         "_active",
         "_cells",
-        "_flights",
         "_server",
         "_thread",
         "_thread_started_ns",
         "entered_ns",
         "environ",
+        "exception",
         "flight",
+        "is_left_out",
         "is_plain",
+        "label",
         "length",
         "match",
         "method",
         "name_route",
+        "noted_trace",
+        "plan",
+        "queries",
         "queued_ns",
         "started_ns",
         "status",
+        "stream",
     )
 
     def __init__(self) -> None:
-        self._cells: PythonCells | None = None
+        self._cells: Cells | None = None
         self.environ: Environ | None = None
+        self.exception: Any = None
         self.flight: Flight | None = None
+        self.is_left_out = False
         self.is_plain = False
+        self.label: str | None = None
         self.length: int | None = None
         self.match: Any = None
+        self.plan: Any = None
+        self.queries: Any = None
         self.queued_ns: int | None = None
         self.status: str | None = None
+        self.stream: Any = None
+        self.noted_trace: Any = None
 
-    def start(  # noqa: PLR0917  by position, as in C
+    def start(
         self,
-        cells: PythonCells,
-        active: int,
-        places: Mapping[tuple[str, str, str, str], int],  # noqa: ARG002  for the short way
-        measures: int,
+        plan: Plan,
         entered_ns: int,
         environ: Environ,
         start_response: Callable[..., Any],
         name_route: Callable[[Environ], Any],
-        flights: dict[int, Flight],
         /,
     ) -> None:
-        """Start its clocks; until it ends it is one of `flights`, and counted as `active`.
+        """Start its clocks; until it ends it is in flight, and active.
 
-        `active` is a word of `cells`, `places` are those of label sets in `cells`, by method,
-        route, status and "". What `name_route` returns for the environ has `route` and
-        `is_counted`. A flight is a list: method, `entered_ns`, thread, environ and match.
+        What `name_route` returns for the environ has `route` and `is_counted`.
         """
-        if self.environ is not None:
+        cells, active, find_active, _, measures, flights, *_ = plan
+        if self.plan is not None:
             raise RuntimeError("it was started before")
         self.method: str = environ["REQUEST_METHOD"]
+        self.plan = plan
         self.environ = environ
         self._server = start_response
         self.name_route = name_route
         self.status = ""
-        self.is_plain = not measures & MEASURE_MORE
         self.entered_ns = entered_ns
-        self._flights = flights
+        is_traced = measures & MEASURE_TRACES and TRACEPARENT in environ
+        self.is_plain = not (measures & MEASURE_MORE or is_traced)
+        if measures & MEASURE_QUEUE and any(name in environ for name in QUEUE_STARTS):
+            self.note_queue()
+        self._active = active.get(self.method, -1)
+        if self._active < 0:
+            self._active = find_active(self.method)
         self.flight = [self.method, entered_ns, get_ident(), environ, None]
         flights[id(self.flight)] = self.flight
-        cells.add(active, 1)
-        self._active = active
+        cells.add(self._active, 1)
         self._cells = cells
         self._thread = 0
         is_sampled = random() < 1 / CPU_SHARE  # noqa: S311  no secret
@@ -128,6 +174,20 @@ class PythonVisit:
             self._thread = get_ident()
             self._thread_started_ns = thread_time_ns()
         self.started_ns = perf_counter_ns()
+
+    def run(self, app: Callable[..., Iterable[bytes]]) -> Iterable[bytes]:
+        """Call the application and return its result, followed to its end."""
+        environ = self.environ
+        if environ is None or self.flight is None:
+            raise RuntimeError("it was not started")
+        try:
+            result = app(environ, self.start_response)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        # What is in flight has the environ only while the application is called.
+        self.flight[_ENVIRON] = None
+        return self.follow(result, environ)
 
     @property
     def is_over(self) -> bool:
@@ -152,7 +212,7 @@ class PythonVisit:
         if cells is None:
             return
         self._cells = None
-        self._flights.pop(id(self.flight), None)
+        self.plan.flights.pop(id(self.flight), None)
         cells.add(self._active, -1)
         cpu_ns = None
         if self._thread and self._thread == get_ident():
@@ -162,6 +222,18 @@ class PythonVisit:
         finally:
             # The environ holds this object too; without the cycle both go at once.
             self.environ = None
+
+    def fail(self, error: BaseException) -> None:
+        """Note that the application raised, and end; for who makes more of this class."""
+        raise NotImplementedError
+
+    def follow(self, result: Iterable[bytes], environ: Environ) -> Iterable[bytes]:
+        """Return the result with the end tied to it; for who makes more of this class."""
+        raise NotImplementedError
+
+    def note_queue(self) -> None:
+        """Note what the environ tells of a wait at the proxy; for who makes more of this."""
+        raise NotImplementedError
 
     def note_start(self, headers: list[Any]) -> None:
         """Note what the start of the response tells; for who makes more of this class."""
@@ -175,8 +247,12 @@ class PythonVisit:
 class Closing(Protocol):
     """What a body belongs to."""
 
-    def close(self, result: Any, /) -> None:
-        """Close the application's result."""
+    def end(self) -> None:
+        """Know that the body is closed."""
+        ...
+
+    def fail(self, error: BaseException, /) -> None:
+        """Know that it is closed, and that this was raised by it."""
         ...
 
     def abandon(self) -> None:
@@ -202,9 +278,16 @@ class PythonBody:
         return iter(self._result)
 
     def close(self) -> None:
-        """Let the visit close the result."""
+        """Close the result and end the visit, whatever closing does."""
         self._is_closed = True
-        self._visit.close(self._result)
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self._visit.fail(error)
+            raise
+        self._visit.end()
 
     def __del__(self) -> None:
         # A server that broke off may never have closed it (werkzeug's on a reset).

@@ -182,7 +182,7 @@ def test_made_up_methods_and_statuses_add_no_series(directory):
     assert sum(counts.values()) == 2000
     assert len(counts) < 70
     assert metrics.active_requests() == 0
-    assert len(metrics._active) <= 1
+    assert len(metrics.active) <= 1
     assert len(metrics.places) == 0
     metrics.close()
 

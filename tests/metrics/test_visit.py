@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from flaskprof.capture.flights import MATCH
+from flaskprof.capture.flights import ENVIRON, MATCH
 from flaskprof.metrics import visit
 from flaskprof.metrics.cells import Cells, PythonCells
 from flaskprof.metrics.headers import content_length
@@ -18,6 +18,9 @@ from flaskprof.metrics.visit import (
     MEASURE_EVERY_CPU,
     MEASURE_LENGTH,
     MEASURE_MORE,
+    MEASURE_QUEUE,
+    MEASURE_TRACES,
+    Plan,
     PythonBody,
     PythonVisit,
 )
@@ -53,13 +56,26 @@ class Served:
         self.places = {LABELS: PLACE}
         self.match = Match("/a", "a")
         self.started = []
+        self.active = {}
         self.flights = {}
         self.concluded = []
+        self.failed = []
         self.sampled_in_python = 0
         served = self
 
         class Request(kinds[1]):
             __slots__ = ()
+
+            def follow(self, result, environ):
+                return "followed", result, environ
+
+            def fail(self, error):
+                self.status = "500"
+                self.end()
+                served.failed.append(error)
+
+            def note_queue(self):
+                self.queued_ns = 5
 
             def note_start(self, headers):
                 self.match = self.flight[MATCH] = self.name_route(self.environ)
@@ -75,19 +91,31 @@ class Served:
 
         self.kind = Request
 
-    def begin(self, measures=MEASURE_LENGTH, method="GET", entered=0):
-        request = self.kind()
-        environ = {"REQUEST_METHOD": method}
-        request.start(
+    def plan(self, measures=0):
+        return Plan(
             self.cells,
-            ACTIVE,
+            self.active,
+            self.find_active,
             self.places,
             measures,
+            self.flights,
+            Result,
+            recorder=None,
+            metrics=None,
+        )
+
+    def find_active(self, method):
+        self.active[method] = ACTIVE
+        return ACTIVE
+
+    def begin(self, measures=MEASURE_LENGTH, method="GET", entered=0, **environ):
+        request = self.kind()
+        request.start(
+            self.plan(measures),
             entered,
-            environ,
+            {"REQUEST_METHOD": method, **environ},
             lambda *arguments: self.started.append(arguments) or "write",
             lambda environ: self.match,
-            self.flights,
         )
         return request
 
@@ -209,7 +237,7 @@ def test_what_a_server_raises_is_the_applications_to_see(served):
     request = served.kind()
     environ = {"REQUEST_METHOD": "GET"}
     name_route = lambda environ: served.match  # noqa: E731
-    request.start(served.cells, ACTIVE, served.places, 0, 0, environ, server, name_route, {})
+    request.start(served.plan(), 0, environ, server, name_route)
     with pytest.raises(AssertionError, match="already set"):
         request.start_response(STATUS, HEADERS)
 
@@ -305,14 +333,16 @@ def test_no_request_is_lost_among_threads(served):
     assert served.words[ACTIVE] == 0
 
 
-@pytest.mark.parametrize("change", [{0: None}, {1: 10**6}, {5: {}}, {5: None}, {0: "short"}])
-def test_a_request_that_cannot_be_started_is_none(change, served, kinds):
-    arguments = [served.cells, ACTIVE, {}, 0, 0, {"REQUEST_METHOD": "GET"}, None, None, {}]
-    for at, value in change.items():
-        arguments[at] = value
+@pytest.mark.parametrize(
+    "change",
+    [{"cells": None}, {"find_active": lambda _: 10**6}, {"flights": None}, {"environ": {}}],
+)
+def test_a_request_that_cannot_be_started_is_none(change, served):
+    environ = change.get("environ", {"REQUEST_METHOD": "GET"})
+    plan = served.plan()._replace(**{key: change[key] for key in change if key != "environ"})
     request = served.kind()
     with pytest.raises((TypeError, KeyError, AttributeError, IndexError)):
-        request.start(*arguments)
+        request.start(plan, 0, environ, None, None)
     assert request.is_over
     assert not any(served.words)
 
@@ -320,8 +350,97 @@ def test_a_request_that_cannot_be_started_is_none(change, served, kinds):
 def test_a_request_is_started_once(served):
     request = served.begin()
     with pytest.raises(RuntimeError, match="before"):
-        request.start(served.cells, ACTIVE, {}, 0, 0, {"REQUEST_METHOD": "GET"}, None, None, {})
+        request.start(served.plan(), 0, {"REQUEST_METHOD": "GET"}, None, None)
     assert served.words[ACTIVE] == 1
+
+
+@pytest.mark.parametrize("name", ["HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START"])
+def test_a_wait_at_the_proxy_is_noted_where_a_header_tells_of_one(name, served):
+    request = served.begin(measures=MEASURE_QUEUE, **{name: "1"})
+    request.start_response(STATUS, HEADERS)
+    request.end()
+    assert served.counted()[1][2:4] == [1, 5]
+    for measures, environ in ((0, {name: "1"}), (MEASURE_QUEUE, {})):
+        assert served.begin(measures=measures, **environ).queued_ns is None
+
+
+def test_a_request_of_a_trace_is_not_plain(served):
+    assert served.begin(measures=MEASURE_TRACES).is_plain
+    assert served.begin(HTTP_TRACEPARENT="00").is_plain
+    assert not served.begin(measures=MEASURE_TRACES, HTTP_TRACEPARENT="00").is_plain
+
+
+def test_the_environ_is_in_flight_while_the_application_is_called(served):
+    def app(environ, start_response):
+        assert request.flight[ENVIRON] is request.environ is environ
+        start_response(STATUS, HEADERS)
+        return result
+
+    result = [b"x"]
+    request = served.begin()
+    environ = request.environ
+    assert request.run(app) == ("followed", result, environ)
+    assert request.flight[ENVIRON] is None
+    assert served.started == [(STATUS, HEADERS)]
+
+
+def test_what_the_application_raises_is_its_callers_to_see(served):
+    def app(environ, start_response):
+        raise error
+
+    error = LookupError("x")
+    request = served.begin()
+    request.match = served.match
+    served.places["GET", "/a", "500", ""] = PLACE
+    with pytest.raises(LookupError) as caught:
+        request.run(app)
+    assert caught.value is error
+    assert caught.traceback[-1].name == "app"
+    assert served.failed == [error]
+    assert served.flights == {}
+
+
+def test_a_usual_result_is_closed_with_the_end_of_the_request(served):
+    closed = []
+    result = Result(lambda: closed.append(True))
+    request = served.begin()
+
+    def app(environ, start_response):
+        start_response(STATUS, HEADERS)
+        return result
+
+    body = request.run(app)
+    if isinstance(body, tuple):  # in Python all are followed alike
+        body = PythonBody(result, request)
+    assert list(body) == [b"x"]
+    assert not request.is_over
+    body.close()
+    assert closed == [True]
+    assert request.is_over
+    assert served.counted()[0] == 1
+
+
+def test_in_c_what_is_not_plain_is_followed_in_python():
+    needs_module("flaskprof.metrics._request")
+    served = Served((Cells, visit.Visit, visit.Body))
+    result = Result(lambda: None)
+
+    def app(environ, start_response):
+        start_response(STATUS, HEADERS)
+        return result
+
+    plain = served.begin().run(app)
+    assert type(plain) is visit.Body
+    plain.close()
+    request = served.begin(measures=MEASURE_MORE)
+    environ = request.environ
+    assert request.run(app) == ("followed", result, environ)
+    request.end()
+
+
+def test_a_request_that_was_not_started_is_not_run(served):
+    with pytest.raises(RuntimeError, match="not started"):
+        served.kind().run(lambda *_: [])
 
 
 def test_an_ended_request_is_in_no_cycle_with_its_environ(served):
@@ -347,19 +466,27 @@ def test_a_request_in_a_cycle_is_collected(served):
 class Owner:
     """What a body belongs to; `log` is what the body said."""
 
-    def __init__(self, error=None):
+    def __init__(self):
         self.log = []
-        self.error = error
 
-    def close(self, result):
-        self.log.append(("close", result))
-        if self.error is not None:
-            raise self.error
+    def end(self):
+        self.log.append("end")
+
+    def fail(self, error):
+        self.log.append(error)
 
     def abandon(self):
         self.log.append("abandon")
-        if self.error is not None:
-            raise self.error
+
+
+class Result:
+    """What an application returns; its `close` calls `closing`."""
+
+    def __init__(self, closing):
+        self.close = closing
+
+    def __iter__(self):
+        return iter([b"x"])
 
 
 def test_a_body_is_iterated_by_the_applications_own_iterator(kinds):
@@ -369,19 +496,34 @@ def test_a_body_is_iterated_by_the_applications_own_iterator(kinds):
     body.close()
 
 
-def test_a_body_is_closed_by_its_owner_as_often_as_the_server_does(kinds):
-    owner, result = Owner(), [b"x"]
-    body = kinds[2](result, owner)
+def test_the_result_is_closed_before_its_owner_hears_of_it(kinds):
+    owner = Owner()
+    body = kinds[2](Result(lambda: owner.log.append("close")), owner)
     body.close()
     body.close()
     del body
-    assert owner.log == [("close", result)] * 2
+    assert owner.log == ["close", "end"] * 2
 
 
-def test_an_error_at_the_close_goes_to_the_server(kinds):
-    body = kinds[2]([], Owner(ValueError("x")))
-    with pytest.raises(ValueError, match="x"):
+def test_a_result_without_close_is_merely_over(kinds):
+    owner = Owner()
+    kinds[2]([b"x"], owner).close()
+    assert owner.log == ["end"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), AttributeError("x"), KeyboardInterrupt()])
+def test_an_error_at_the_close_goes_to_the_owner_and_to_the_server(error, kinds):
+    def fail():
+        raise error
+
+    owner = Owner()
+    body = kinds[2](Result(fail), owner)
+    with pytest.raises(type(error)) as caught:
         body.close()
+    assert caught.value is error
+    assert [entry.name for entry in caught.traceback][-1] == "fail"
+    del body
+    assert owner.log == [error]
 
 
 def test_a_body_that_nobody_closes_tells_its_owner(kinds):
