@@ -4,6 +4,11 @@
 
     pip install flaskprof Flask-Login
     flask --app examples/login_users run
+
+    curl -c ada -d name=ada -d password='only for this example' http://127.0.0.1:5000/login
+    curl -b ada -i -H 'X-Profile: 1' http://127.0.0.1:5000/orders/7
+
+``ada`` is an administrator, ``bob`` is staff, ``eve`` neither.
 """
 
 from __future__ import annotations

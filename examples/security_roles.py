@@ -1,9 +1,18 @@
-"""A shop with users of Flask-Security, of whom those with the role `profiler` may profile.
+r"""A shop with users of Flask-Security, of whom those with the role `profiler` may profile.
 
 ::
 
     pip install flaskprof 'Flask-Security-Too[common]' Flask-SQLAlchemy
     flask --app examples/security_roles run
+
+``ada@example.com`` has the role, ``bob@example.com`` does not. After a login at ``/login`` in a
+browser, or with ``curl``, whose form needs the token that Flask-Security gives out::
+
+    token=$(curl -s -c ada -H 'Content-Type: application/json' http://127.0.0.1:5000/login \
+        | python -c 'import json, sys; print(json.load(sys.stdin)["response"]["csrf_token"])')
+    curl -b ada -c ada -d email=ada@example.com -d password='only for this example' \
+        -d csrf_token=$token http://127.0.0.1:5000/login
+    curl -b ada -i -H 'X-Profile: 1' http://127.0.0.1:5000/orders/7
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ flaskprof only when it is used.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -113,7 +113,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if pyfuncitem.get_closest_marker(MARKER) is None or "profiled" in pyfuncitem.fixturenames:
         return None
     test = pyfuncitem.obj
-    if iscoroutinefunction(test):
+    if inspect.iscoroutinefunction(test):
         pytest.fail(f"{MARKER} on an async test: call what it is about by `profiled`", False)
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001  as pytest itself calls the test
     Profiled(_budget_of(pyfuncitem))(
@@ -126,9 +126,22 @@ def _budget_of(node: pytest.Item) -> Budget | None:
     marker = node.get_closest_marker(MARKER)
     if marker is None:
         return None
-    from flaskprof.testing import Budget  # noqa: PLC0415  only where it is used
+    from flaskprof.errors import ConfigError  # noqa: PLC0415  only where it is used
+    from flaskprof.testing import Budget  # noqa: PLC0415  as above
 
-    return Budget(*marker.args, **marker.kwargs)
+    taken = list(inspect.signature(Budget).parameters)
+    if marker.args or not set(marker.kwargs) <= set(taken):
+        given = [
+            *map(repr, marker.args),
+            *(name for name in marker.kwargs if name not in taken),
+        ]
+        pytest.fail(f"{MARKER} takes {', '.join(taken)}, and not {', '.join(given)}", False)
+    if not marker.kwargs:
+        pytest.fail(f"{MARKER} without a budget: give it queries, calls or max_calls", False)
+    try:
+        return Budget(**marker.kwargs)
+    except ConfigError as error:
+        pytest.fail(f"{MARKER}: {error}", False)
 
 
 def _check(budget: Budget, counted: Counted[Any]) -> None:

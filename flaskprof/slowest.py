@@ -36,11 +36,12 @@ class _Test:
 class SlowestTests:
     """A plugin that keeps the `number` slowest of all tests, as long as they ran recorded.
 
-    Tests with a budget of calls are recorded by that alone.
+    Tests with a budget of calls are recorded by that alone. `clock` counts seconds.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._number = number
+        self._clock = clock
         self._slowest: list[_Test] = []
         self._lines: list[str] = []
 
@@ -59,14 +60,14 @@ class SlowestTests:
             self._lines.append(f"{name}: {error}")
             run()
             return
-        begun, started = time.perf_counter(), time.time()
+        begun, started = self._clock(), time.time()
         recording.on()
         try:
             run()
         finally:
             recording.off()
             recording.stop()
-            seconds = time.perf_counter() - begun
+            seconds = self._clock() - begun
             heapq.heappush(self._slowest, _Test(seconds, started, name, recording))
             if len(self._slowest) > self._number:
                 heapq.heappop(self._slowest)

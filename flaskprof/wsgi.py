@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -111,6 +112,12 @@ def load_application(name: str) -> WSGIApplication:
     application: WSGIApplication = _found(module, expression)
     if not callable(application):
         raise ConfigError(f"FLASKPROF_APP: {name!r} is no application")
+    if not _takes_requests(application):
+        raise ConfigError(
+            f"FLASKPROF_APP: what {name!r} is does not take an environ and a start_response; "
+            "a function that makes the application is written with its arguments, such as "
+            "'shop:create_app()'"
+        )
     flask = sys.modules.get("flask")
     if flask is not None and isinstance(application, flask.Flask):
         from flaskprof.extension import FlaskProf  # noqa: PLC0415  only where Flask is
@@ -130,6 +137,19 @@ def _found(module: ModuleType, expression: str) -> Any:
         if found is not None:
             return found if arguments is None else found(*arguments, **keywords)
     raise ConfigError(f"FLASKPROF_APP: {module.__name__} has no {' or '.join(names)}")
+
+
+def _takes_requests(application: Callable[..., Any]) -> bool:
+    """Whether it can be called as a server calls an application, as far as it says."""
+    try:
+        signature = inspect.signature(application)
+    except ValueError:
+        return True  # written in C, and does not say
+    try:
+        signature.bind({}, None)
+    except TypeError:
+        return False
+    return True
 
 
 def _parsed(expression: str) -> tuple[str, list[Any] | None, dict[str, Any]]:

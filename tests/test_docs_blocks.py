@@ -106,7 +106,9 @@ class Reader:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(directory), str(ROOT)]),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_ADDOPTS": "-p no:cacheprovider",
+            # Of all plugins that are installed here, ours by its entry point.
+            "PYTEST_ADDOPTS": "-p no:cacheprovider -p flaskprof",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
 
     def read(self, block: Block) -> None:

@@ -214,7 +214,9 @@ MARK = "@pytest.mark.profile_budget"
     ("source", "message"),
     [
         (MARK + "(calls={'(': 1})\ndef test(): pass", "*no regular expression*"),
-        (MARK + "(query=1)\ndef test(): pass", "*unexpected keyword*query*"),
+        (MARK + "(query=1)\ndef test(): pass", "*takes calls, *, warmup, and not query"),
+        (MARK + "(3)\ndef test(): pass", "*takes calls, *, warmup, and not 3"),
+        (MARK + "\ndef test(): pass", "*without a budget: give it queries*"),
         (MARK + "(queries=1)\ndef test(profiled): pass", "*was never looked at*"),
         (MARK + "(queries=1)\nasync def test(): pass", "*on an async test*"),
     ],
@@ -227,16 +229,26 @@ def test_a_budget_that_cannot_be_checked_never_passes_in_silence(run, source, me
 
 def test_the_slowest_tests_leave_captures(run, pytester, monkeypatch):
     monkeypatch.setenv("FLASKPROF_DIR", str(pytester.path / "data"))
+    pytester.makeconftest(
+        """
+now = 0.0
+
+def pytest_sessionstart(session):
+    session.config.pluginmanager.get_plugin("flaskprof-slowest")._clock = lambda: now
+"""
+    )
     result = run(
         """
-def spin(n):
-    return sum(abs(n) for n in range(n))
+import conftest
+
+def spin(seconds):
+    conftest.now += seconds
 
 def test_slow(client):
-    assert spin(300_000)
+    spin(3)
 
 def test_slower():
-    assert spin(900_000)
+    spin(9)
 
 def test_fast():
     pass
@@ -245,7 +257,7 @@ def test_fast():
     )
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
-        ["*slowest tests, profiled*", "*test_shop.py::test_slower", "*test_shop.py::test_slow"]
+        ["*slowest tests, profiled*", "*9.000 s *::test_slower", "*3.000 s *::test_slow"]
     )
     show = [sys.executable, "-m", "flaskprof", "show", "--dir", str(pytester.path / "data")]
     profiles = sorted((pytester.path / "data").rglob("*.prof"))

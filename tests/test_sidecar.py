@@ -150,6 +150,15 @@ def test_metrics_are_open_to_prometheus_and_closed_to_proxies(make):
     assert get(closed, "/metrics", FAR, Authorization=f"Bearer {token}").status_code == 200
 
 
+def test_metrics_that_cannot_be_read_are_a_problem_like_any_other(make, data):
+    sidecar = make()
+    data.write_text("a file where the data directory should be")
+    answer = get(sidecar, "/metrics", Accept="application/json")
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+    assert answer.json["detail"] == "The metrics cannot be read; the log says why."
+    assert get(sidecar, "/metrics").text == answer.json["detail"] + "\n"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_loopback_needs_no_secret(address):
     assert check_bind(address, Settings()) is True

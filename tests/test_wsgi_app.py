@@ -75,6 +75,10 @@ def test_any_other_application_gets_the_middleware():
         ("zero_shop:create_app(1 + x)", "neither a name nor a call with literals"),
         ("zero_shop:a.b()", "neither a name nor a call with literals"),
         ("zero_shop:MODULE()()", "neither a name nor a call with literals"),
+        (
+            "zero_shop:create_app",
+            "does not take an environ and a start_response; a function that",
+        ),
     ],
 )
 def test_what_is_no_application_is_refused_in_words(name, sentence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import flaskprof
@@ -13,6 +14,8 @@ _PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
 # How builtins are called that are written in C here.
 _IN_C = ("of 'flaskprof.", "method flaskprof.")
 _OWN = ("capture/", "integrations/", "metrics/", "queries/")
+# What is written in C has no file, and its name says where it is from.
+_OWN_BUILTIN = re.compile(r"<(?:built-in )?method (?:'\w+' of ')?flaskprof\.")
 
 
 def is_own(function: Function) -> bool:
@@ -24,6 +27,6 @@ def is_own(function: Function) -> bool:
     if function.file == "~":
         return any(part in function.name for part in _IN_C)
     if not function.file.startswith(_PACKAGE):
-        return False
+        return _OWN_BUILTIN.match(function.name) is not None
     place = function.file[len(_PACKAGE) :]
     return "/" not in place or place.startswith(_OWN)

@@ -95,6 +95,8 @@ def _serve(sidecar: Sidecar, listener: socket.socket) -> None:
         # They are what tells a request that came through a proxy from one that did not.
         clear_untrusted_proxy_headers=False,
     )
+    # It warns of requests that wait for a thread, be it for an instant: that is no error.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     started = time.monotonic()
     try:
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,7 @@ from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
 from flaskprof.access import COOKIE, AccessRules, came_through_proxy, token_in_query
+from flaskprof.web.problems import problem_or_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -61,7 +62,7 @@ class OwnPages:
         if self._is_kept_by_host(path):
             return None
         if path == self._metrics_path and self._metrics_access != "off":
-            return self._metrics if self._may_read_metrics(environ) else None
+            return self._total if self._may_read_metrics(environ) else None
         if path != self._prefix and not path.startswith(self._prefix + "/"):
             return None
         if not self._rules.may_look(environ):
@@ -99,6 +100,17 @@ class OwnPages:
             return True
         return self._rules.may_look(environ)
 
+    def _total(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
+            return self._metrics(environ, start_response)  # which collects before it answers
+        except Exception:  # noqa: BLE001  neither the application nor its server is to see it
+            log.once("metrics page", "the metrics cannot be served", exc_info=True)
+        return _answer(
+            environ, start_response, 503, "The metrics cannot be read; the log says why."
+        )
+
     def _view(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         mounted = dict(environ)
         mounted["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + self._prefix
@@ -132,11 +144,16 @@ class OwnPages:
         return [b""]
 
 
-def _refuse(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _refuse(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer whoever may look and not change."""
-    body = b"You may look here, and not change anything."
-    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
-    start_response("403 Forbidden", [*headers, ("Cache-Control", "no-store")])
+    return _answer(environ, start_response, 403, "You may look here, and not change anything.")
+
+
+def _answer(
+    environ: WSGIEnvironment, start_response: StartResponse, status: int, message: str
+) -> Iterable[bytes]:
+    line, headers, body = problem_or_text(environ, status, message)
+    start_response(line, [*headers, ("Content-Length", str(len(body)))])
     return [body]
 
 

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def test_it_logs_a_line_of_json_at_start_and_end_and_ends_in_order(tmp_path, end
         assert [(line["event"], line["level"]) for line in lines] == [("stop", "info")]
         assert lines[0]["uptime_seconds"] > 0
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", lines[0]["time"])
+
+
+def test_requests_that_wait_for_a_thread_are_no_event(tmp_path):
+    with serving(tmp_path) as (process, start):
+        with ThreadPoolExecutor(24) as crowd:
+            answers = crowd.map(get, [start["metrics"]] * 48)
+            assert {status for status, _ in answers} == {200}
+        code, lines = ended(process)
+        assert (code, [line["event"] for line in lines]) == (0, ["stop"])
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
