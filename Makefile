@@ -40,7 +40,7 @@ kill: $(VENV)/.installed-test  ## kill workers, folders, sidecars in 200 rounds;
 	    --timeout 0 tests/metrics/test_metrics_kill.py tests/metrics/test_server_kills.py \
 	    tests/metrics/test_torn_reads.py $(ARGS)
 
-sanitize: $(VENV)/.installed-test  ## run the engine's tests under sanitizers of memory
+sanitize: $(VENV)/.installed-test  ## run the tests of what is in C under sanitizers of memory
 	tests/sanitize.sh $(BIN)/python $(ARGS)
 
 test-next:  ## run the engine's tests on Python 3.14 and 3.15, in a chroot (needs root)

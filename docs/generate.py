@@ -40,7 +40,7 @@ a Service called `flaskprof`, such as `FLASKPROF_PORT`, is passed over.)
 
 
 def configuration() -> str:
-    """Return docs/configuration.md."""
+    """Return docs/reference/configuration.md."""
     return CONFIGURATION + "\n".join(_section(option) for option in options())
 
 
@@ -90,7 +90,7 @@ that holds where the option is not given.
 
 
 def command_line() -> str:
-    """Return docs/cli.md."""
+    """Return docs/reference/cli.md."""
     program = click.Context(main_command, info_name="flaskprof")
     names = main_command.list_commands(program)
     commands = [main_command.get_command(program, name) for name in names]
@@ -142,10 +142,10 @@ METRICS_PAGE = """\
 
 <!-- Written by docs/generate.py from the table in flaskprof/metrics/table.py: `make docs`. -->
 
-Any worker of an application, and [the sidecar](sidecar.md), serve the sums of all workers that
-live or ever lived since the data directory was made. Text by default; OpenMetrics, which has
-exemplars, where it is asked for. Neither has `_created` series of these metrics; those of the
-application's own are as it has set prometheus_client.
+Any worker of an application, and [the sidecar](../how-to/sidecar.md), serve the sums of all
+workers that live or ever lived since the data directory was made. Text by default;
+OpenMetrics, which has exemplars, where it is asked for. Neither has `_created` series of these
+metrics; those of the application's own are as it has set prometheus_client.
 
 A method that is not standard is `_OTHER`, a status code that is not standard the first of its
 class, and a URL that no route matches has the empty route, so that nobody who only sends
@@ -167,7 +167,7 @@ times as many.
 
 
 def metrics() -> str:
-    """Return docs/metrics.md."""
+    """Return docs/reference/metrics.md."""
     settings = Settings()
     sets, buckets = settings.max_series, len(settings.buckets)
     each = buckets + 3
@@ -205,7 +205,11 @@ def _metric(metric: Metric) -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = {"cli.md": command_line, "configuration.md": configuration, "metrics.md": metrics}
+PAGES = {
+    "reference/cli.md": command_line,
+    "reference/configuration.md": configuration,
+    "reference/metrics.md": metrics,
+}
 
 
 def main() -> None:

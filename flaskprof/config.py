@@ -1,8 +1,8 @@
 """Every setting of flaskprof, in one table.
 
 The fields of `Settings` are that table: Flask configuration and environment
-(``FLASKPROF_<NAME>``), options of the command line and ``docs/configuration.md`` are all
-made from it. The environment has the last word over keywords and Flask configuration, so
+(``FLASKPROF_<NAME>``), options of the command line and ``docs/reference/configuration.md`` are
+all made from it. The environment has the last word over keywords and Flask configuration, so
 that whoever runs a process can change it without touching its code.
 """
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer, every warning an
+# Builds what is in C with AddressSanitizer and UndefinedBehaviorSanitizer, every warning an
 # error, and runs its tests: once under the sanitizers with plain malloc, so that they see
 # each object of Python, and once under Python's own memory debugger in development mode.
 #
@@ -13,18 +13,20 @@ FLASKPROF_CFLAGS="-g -O1 -std=c11 -Wall -Wextra -Werror -fno-omit-frame-pointer
     -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
 FLASKPROF_LDFLAGS="-fsanitize=address,undefined" \
     "$python" setup.py --quiet build --build-lib "$place" --build-temp "$place.tmp"
-# The extension is optional for users; here a build that failed is a failure.
-ls "$place"/flaskprof/capture/_calltree.*.so > /dev/null
+# The extensions are optional for users; here a build that failed is a failure.
+ls "$place"/flaskprof/capture/_calltree.*.so \
+    "$place"/flaskprof/metrics/_request.*.so > /dev/null
+chosen="calltree or test_cells or test_visit or test_torn_reads"
 
 # The timeouts of tests are those of an engine that is not sanitized.
 echo "== AddressSanitizer and UndefinedBehaviorSanitizer"
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
 ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 PYTHONMALLOC=malloc PYTHONPATH="$place" FLASKPROF_SANITIZED=1 \
-    "$python" -P -m pytest tests/capture -k "calltree" --timeout 600 "$@"
+    "$python" -P -m pytest tests/capture tests/metrics -k "$chosen" --timeout 600 "$@"
 
 FLASKPROF_CFLAGS="-g -O1 -UNDEBUG -Wall -Wextra -Werror" \
     "$python" setup.py --quiet build --force --build-lib "$place" --build-temp "$place.tmp"
 echo "== Python's memory debugger, development mode"
 PYTHONMALLOC=debug PYTHONPATH="$place" \
-    "$python" -X dev -P -m pytest tests/capture -k "calltree" --timeout 600 "$@"
+    "$python" -X dev -P -m pytest tests/capture tests/metrics -k "$chosen" --timeout 600 "$@"

@@ -154,7 +154,7 @@ def run_how_to(package, tmp_path):
             sys.executable,
             str(APPS / "correlated.py"),
             package,
-            str(ROOT / f"docs/{package}.md"),
+            str(ROOT / f"docs/how-to/{package}.md"),
         ],
         env={
             **os.environ,

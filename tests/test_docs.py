@@ -48,7 +48,7 @@ def test_every_setting_has_a_section():
 
 
 def test_every_metric_has_a_section_with_its_type_and_labels():
-    sections = (DOCS / "metrics.md").read_text("utf-8").split("\n## `")[1:]
+    sections = (DOCS / "reference" / "metrics.md").read_text("utf-8").split("\n## `")[1:]
     assert [section.split("`")[0] for section in sections] == [row.name for row in METRICS]
     for section, row in zip(sections, METRICS, strict=True):
         assert f"\n- Type: {row.kind.value}.\n" in section
@@ -71,6 +71,13 @@ def test_settings_named_in_the_documentation_exist(path):
     known = {option.key for option in options()} | {"FLASKPROF_APP", "FLASKPROF_PORT"}
     named = set(re.findall(r"\bFLASKPROF_[A-Z_]*[A-Z]\b", path.read_text("utf-8")))
     assert named <= known
+
+
+def test_every_page_can_be_reached_from_the_index():
+    index = DOCS / "index.md"
+    links = re.findall(r"\]\(([^):#]+\.md)\)", index.read_text("utf-8"))
+    reached = {index, *((DOCS / link).resolve() for link in links)}
+    assert sorted(set(DOCS.rglob("*.md")) - reached) == []
 
 
 def test_the_examples_of_the_readme_put_flaskprof_into_an_application():

@@ -40,7 +40,7 @@ from servers import PATIENCE_SECONDS, until
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 SHELLS = {"console", "sh", "shell"}
 # Examples of commands on this page are made for many places: they are parsed.
-PARSED = ROOT / "docs" / "cli.md"
+PARSED = ROOT / "docs" / "reference" / "cli.md"
 
 _BLOCK = re.compile(
     r"^<!-- setup\n(?P<setup>.*?)^-->$|"

@@ -321,7 +321,9 @@ def test_an_excluded_view_has_no_badge(make):
 
 def timings(response):
     parts = [part.split(";") for part in response.headers["Server-Timing"].split(", ")]
-    return {name: float(duration.removeprefix("dur=")) for name, duration, _ in parts}
+    told = {name: float(duration.removeprefix("dur=")) for name, duration, _ in parts}
+    # Of queries it is told wherever SQLAlchemy was imported, as other tests may have done.
+    return {name: duration for name, duration in told.items() if (name, duration) != ("db", 0)}
 
 
 @pytest.mark.parametrize("captured", [False, True])

@@ -12,13 +12,17 @@ from werkzeug.test import Client, EnvironBuilder, run_wsgi_app
 
 from flaskprof import FlaskProf, ProfilerMiddleware
 from flaskprof.metrics import table
+from flaskprof.metrics.visit import CPU_SHARE
 from servers import until
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 STORED = (table.CAPTURES.name + "_total", "stored", "header")
-# What marks and templates of an application add is proven beside them.
-METRICS = [one for one in table.METRICS if one not in {table.SECTIONS, table.TEMPLATES}]
-CHOICES = sorted({metric.measure for metric in METRICS} - {""})
+# What marks, templates and queries of an application add is proven beside them.
+BESIDE = {table.SECTIONS, table.TEMPLATES, table.QUERIES}
+METRICS = [one for one in table.METRICS if one not in BESIDE]
+# Of processor time all requests, not some at random.
+EVERY = {"cpu": "every_cpu"}
+CHOICES = sorted({EVERY.get(metric.measure, metric.measure) for metric in METRICS} - {""})
 ROUTE = "/<thing>"
 
 pytestmark = pytest.mark.usefixtures("closed_recorders")
@@ -86,7 +90,9 @@ def test_a_choice_of_measure_is_what_its_metrics_need_and_all_that_they_need(mak
     for metric in METRICS:
         if metric.measure:
             is_served = bool(served & set(metric.samples))
-            assert is_served == (metric.measure == choice), metric.name
+            assert is_served == (EVERY.get(metric.measure, metric.measure) == choice), (
+                metric.name
+            )
 
 
 def test_what_takes_a_step_for_each_part_is_off_by_default(make):
@@ -95,11 +101,27 @@ def test_what_takes_a_step_for_each_part_is_off_by_default(make):
     served = names(samples(app))
     missing = {metric.name for metric in METRICS if not served & set(metric.samples)}
     nothing_of_the_kind = {table.EXCEPTIONS, table.FAILURES, table.SKIPPED}
-    assert missing == {
+    by_chance = {table.CPU.name}
+    assert missing - by_chance == {
         metric.name
         for metric in METRICS
         if metric.measure == "stream" or metric in nothing_of_the_kind
     }
+
+
+def test_processor_time_of_some_requests_stands_for_that_of_all(make):
+    app = make()
+    count = (table.CPU.name + "_count", "GET", ROUTE)
+
+    def is_measured():
+        ask(app, "/a")
+        return count in samples(app)
+
+    until(is_measured, "one of the requests to be measured")
+    found = samples(app)
+    assert found[count] % CPU_SHARE == 0
+    # Each busies itself for two milliseconds.
+    assert found[table.CPU.name + "_sum", "GET", ROUTE] >= 0.002 * found[count]
 
 
 def test_what_is_measured_of_a_request_is_right(make):

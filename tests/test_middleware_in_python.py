@@ -12,11 +12,15 @@ WITHOUT_HELPER = """
 import sys
 sys.modules["flaskprof.metrics._request"] = None
 import pytest
-from flaskprof.metrics import cells, headers, visit
-assert cells.Cells is cells.PythonCells
-assert visit.Visit is visit.PythonVisit
-assert headers.content_length is headers.python_content_length
-sys.exit(pytest.main(sys.argv[1:]))
+
+class WithoutHelper:
+    def pytest_sessionstart(self):
+        from flaskprof.metrics import cells, headers, visit
+        assert cells.Cells is cells.PythonCells
+        assert visit.Visit is visit.PythonVisit
+        assert headers.content_length is headers.python_content_length
+
+sys.exit(pytest.main(sys.argv[1:], plugins=[WithoutHelper()]))
 """
 
 

@@ -32,7 +32,7 @@ def make_app():
         with engine.connect() as connection:
             for n in range(number):
                 connection.execute(sa.text("SELECT :n"), {"n": n})
-        return [price(n) for n in range(number)]
+        return list(map(price, range(number)))
 
     return app
 """

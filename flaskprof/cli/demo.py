@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
+import flaskprof
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
 from flaskprof.errors import ConfigError
@@ -35,6 +37,8 @@ def command(*, port: int, dir: str | None) -> None:
     """
     # The shop is configured as any application is: by its environment.
     os.environ.setdefault("FLASKPROF_DEV", "1")
+    # What it shows first should lead to its lines, wherever it is started.
+    os.environ.setdefault("FLASKPROF_SOURCE", f"auto,{Path(flaskprof.__file__).parent}")
     if dir is not None:
         os.environ["FLASKPROF_DIR"] = dir
     settings = load_settings()

@@ -32,8 +32,11 @@ def watch() -> bool:
     """
     global _is_watched  # noqa: PLW0603  events are those of the process
     if not _is_watched and "sqlalchemy.engine" in sys.modules:
-        from sqlalchemy import Engine, event  # noqa: PLC0415  the application's, if it has it
-
+        try:
+            from sqlalchemy import Engine, event  # noqa: PLC0415  the application's, if any
+        except ImportError:
+            once("old SQLAlchemy", "queries are not counted: that needs SQLAlchemy 2 or newer")
+            return False
         _is_watched = True
         for name, listener in _LISTENERS.items():
             event.listen(Engine, name, listener)

@@ -3,10 +3,15 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <structmember.h>
 #include <time.h>
+
+/* The ring of exemplars: see layout.py. */
+enum { RING_ENTRIES = 256, RING_WORDS = 8, ID_WORDS = 2, ID_DIGITS = 32 };
 
 typedef struct {
     PyObject_HEAD
@@ -15,6 +20,9 @@ typedef struct {
     Py_ssize_t buckets; /* where they begin in a histogram */
     Py_ssize_t bounds_count;
     int64_t *bounds;
+    Py_ssize_t noted; /* counts the exemplars; -1 where there is no room for any */
+    Py_ssize_t ring;  /* where they begin */
+    Py_ssize_t rows;  /* where the histograms begin that they are of */
     long long due_ns;
     uint64_t random;
 } Cells;
@@ -87,14 +95,32 @@ read_bounds(Cells *self, PyObject *bounds)
     return result;
 }
 
+/* Reads where exemplars go; -1 with an exception if that is not in the memory. */
+static int
+read_ring(Cells *self, PyObject *exemplars)
+{
+    self->noted = -1;
+    if (exemplars == Py_None)
+        return 0;
+    if (!PyArg_ParseTuple(exemplars, "nnn;exemplars are three places", &self->noted,
+                          &self->ring, &self->rows))
+        return -1;
+    if (self->noted < 0 || self->noted >= self->count || self->ring < 0 || self->rows < 0
+        || self->ring > self->count - RING_ENTRIES * RING_WORDS) {
+        PyErr_SetString(PyExc_IndexError, "there is no such ring");
+        return -1;
+    }
+    return 0;
+}
+
 static PyObject *
 cells_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"", "", "", NULL};
-    PyObject *memory, *bounds;
+    static char *names[] = {"", "", "", "", NULL};
+    PyObject *memory, *bounds, *exemplars = Py_None;
     Py_ssize_t buckets;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOn:Cells", names, &memory, &bounds,
-                                     &buckets))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOn|O:Cells", names, &memory, &bounds,
+                                     &buckets, &exemplars))
         return NULL;
     Cells *self = (Cells *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -107,7 +133,7 @@ cells_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     }
     self->count = self->memory.len / (Py_ssize_t)sizeof(int64_t);
-    if (read_bounds(self, bounds) < 0) {
+    if (read_bounds(self, bounds) < 0 || read_ring(self, exemplars) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -197,6 +223,85 @@ cells_observe(Cells *self, PyObject *const *args, Py_ssize_t size)
     Py_RETURN_NONE;
 }
 
+static int64_t
+clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0)
+        return 0;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int
+hex_digit(Py_UCS1 letter)
+{
+    if (letter >= '0' && letter <= '9')
+        return letter - '0';
+    letter |= 0x20;
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+/* Reads an ID of 32 hexadecimal digits, or of none, as the bytes of two words. */
+static int
+read_id(PyObject *text, int64_t words[ID_WORDS])
+{
+    unsigned char bytes[ID_DIGITS / 2] = {0};
+    int wrong = !PyUnicode_CheckExact(text) || !PyUnicode_IS_ASCII(text);
+    Py_ssize_t digits = wrong ? 0 : PyUnicode_GET_LENGTH(text);
+    wrong |= digits != 0 && digits != ID_DIGITS;
+    for (Py_ssize_t at = 0; !wrong && at < digits; at++) {
+        int digit = hex_digit(PyUnicode_1BYTE_DATA(text)[at]);
+        wrong = digit < 0;
+        bytes[at / 2] = (unsigned char)(bytes[at / 2] << 4 | (digit & 0xF));
+    }
+    if (wrong) {
+        PyErr_SetString(PyExc_ValueError, "an ID has 32 hexadecimal digits");
+        return -1;
+    }
+    memcpy(words, bytes, sizeof bytes);
+    return 0;
+}
+
+/* Writes the next entry of the ring. A reader takes one only where it finds the same number
+   before and after: none while it is being written. */
+static void
+write_exemplar(Cells *self, const int64_t entry[RING_WORDS - 1])
+{
+    volatile int64_t *words = self->memory.buf;
+    uint64_t number = (uint64_t)words[self->noted];
+    volatile int64_t *at = words + self->ring + number % RING_ENTRIES * RING_WORDS;
+    at[0] = 0;
+    atomic_thread_fence(memory_order_release);
+    for (int i = 1; i < RING_WORDS; i++)
+        at[i] = entry[i - 1];
+    atomic_thread_fence(memory_order_release);
+    at[0] = (int64_t)(number + 1);
+    words[self->noted] = (int64_t)(number + 1);
+}
+
+static PyObject *
+cells_add_exemplar(Cells *self, PyObject *const *args, Py_ssize_t size)
+{
+    Py_ssize_t place, width = self->buckets + self->bounds_count + 1;
+    int64_t entry[RING_WORDS - 1];
+    if (size != 4 || self->noted < 0) {
+        PyErr_SetString(PyExc_TypeError, "add_exemplar() takes a place, a value and two IDs, "
+                                         "where there is a ring");
+        return NULL;
+    }
+    if (read_place(self, args[0], width, &place) < 0 || read_int(args[1], &entry[1]) < 0
+        || read_id(args[2], &entry[3]) < 0 || read_id(args[3], &entry[5]) < 0)
+        return NULL;
+    if (place < self->rows) {
+        PyErr_SetString(PyExc_IndexError, "there is no such histogram");
+        return NULL;
+    }
+    entry[0] = (place - self->rows) / width << 16 | bucket_of(self, entry[1]);
+    entry[2] = clock_ns(CLOCK_REALTIME);
+    write_exemplar(self, entry);
+    Py_RETURN_NONE;
+}
+
 /* Copies the words to `memory`: all of them, or those at the places `kept`. */
 static int
 copy_words(Cells *self, int64_t *to, PyObject *kept)
@@ -253,6 +358,7 @@ cells_forget_lock(Cells *self, PyObject *ignored)
 
 static PyMethodDef cells_methods[] = {
     {"add", (PyCFunction)(void (*)(void))cells_add, METH_FASTCALL, NULL},
+    {"add_exemplar", (PyCFunction)(void (*)(void))cells_add_exemplar, METH_FASTCALL, NULL},
     {"forget_lock", (PyCFunction)cells_forget_lock, METH_NOARGS, NULL},
     {"move_to", (PyCFunction)cells_move_to, METH_VARARGS, NULL},
     {"observe", (PyCFunction)(void (*)(void))cells_observe, METH_FASTCALL, NULL},
@@ -434,10 +540,7 @@ now_ns(void)
 static int64_t
 thread_ns(void)
 {
-    struct timespec spent;
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent) != 0)
-        return 0;
-    return (int64_t)spent.tv_sec * 1000000000 + spent.tv_nsec;
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static State *
@@ -1129,7 +1232,9 @@ module_exec(PyObject *module)
         || PyModule_AddIntMacro(module, MEASURE_LENGTH) < 0
         || PyModule_AddIntMacro(module, MEASURE_MORE) < 0
         || PyModule_AddIntMacro(module, MEASURE_QUEUE) < 0
-        || PyModule_AddIntMacro(module, MEASURE_TRACES) < 0)
+        || PyModule_AddIntMacro(module, MEASURE_TRACES) < 0
+        || PyModule_AddIntMacro(module, RING_ENTRIES) < 0
+        || PyModule_AddIntMacro(module, RING_WORDS) < 0)
         return -1;
     return 0;
 }

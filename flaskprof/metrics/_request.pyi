@@ -13,6 +13,8 @@ MEASURE_QUEUE: Final = 16
 MEASURE_TRACES: Final = 32
 CPU_SHARE: Final = 16
 OWN_MASK: Final[int]
+RING_ENTRIES: Final = 256
+RING_WORDS: Final = 8
 
 class Body:
     def __new__(cls, result: Iterable[bytes], visit: Closing, /) -> Self: ...
@@ -22,8 +24,18 @@ class Body:
 class Cells:
     due_ns: int
 
-    def __new__(cls, memory: Buffer, bounds: Sequence[int], buckets: int, /) -> Self: ...
+    def __new__(
+        cls,
+        memory: Buffer,
+        bounds: Sequence[int],
+        buckets: int,
+        exemplars: tuple[int, int, int] | None = None,
+        /,
+    ) -> Self: ...
     def add(self, *pairs: int) -> None: ...
+    def add_exemplar(
+        self, place: int, value: int, profile_id: str, trace_id: str, /
+    ) -> None: ...
     def observe(self, place: int, value: int, /, *others: int | None) -> None: ...
     def move_to(self, memory: Buffer, kept: Sequence[int] | None = None, /) -> None: ...
     def forget_lock(self) -> None: ...

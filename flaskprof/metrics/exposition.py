@@ -9,7 +9,7 @@ for each label set.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from flaskprof.metrics.collector import DirectoryCollector
 from flaskprof.metrics.table import METRICS
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["metrics_app", "sidecar_registry"]
 
@@ -56,11 +56,19 @@ def sidecar_registry(
 
 def metrics_app(collector: DirectoryCollector) -> WSGIApplication:
     """Return the WSGI application that serves `collector` in an application's process."""
-    registry = CollectorRegistry(support_collectors_without_names=True)
-    registry.register(collector)
-    registry.register(_HostMetrics(collector, lambda: collector.alive <= 1))
-    app: WSGIApplication = make_wsgi_app(registry)
-    return app
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # Of several workers perhaps only one has answered by now, so the server is asked too.
+        has_several = bool(environ.get("wsgi.multiprocess"))
+        registry = CollectorRegistry(support_collectors_without_names=True)
+        registry.register(collector)
+        registry.register(
+            _HostMetrics(collector, lambda: not has_several and collector.alive <= 1)
+        )
+        app: WSGIApplication = make_wsgi_app(registry)
+        return app(environ, start_response)
+
+    return serve
 
 
 class _HostMetrics(Collector):

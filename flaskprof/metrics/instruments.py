@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -124,6 +123,7 @@ class Metrics:
         self.cells = self._file.cells
         self._add = self._file.add
         self._observe = self._file.observe
+        self._add_exemplar = self._file.add_exemplar
         self._bounds_ns = self._file.layout.bounds_ns
         self.places: dict[tuple[str, str, str, str], int] = {}
         self.active: dict[str, int] = {}
@@ -198,23 +198,20 @@ class Metrics:
         if cpu_ns is not None and cpu_share > 1:
             more = cpu_share - 1
             self._add(place + Cell.CPU_COUNT, more, place + Cell.CPU, more * cpu_ns)
-        if profile_id is not None or trace is not None:
-            bucket = bisect_left(self._bounds_ns, duration_ns)
-            self._add_exemplar(place, bucket, duration_ns, profile_id or "", trace)
+        if profile_id:
+            trace_id = "" if trace is None else trace.trace_id
+            self._add_exemplar(place, duration_ns, profile_id, trace_id)
+        elif trace is not None and trace.is_sampled:
+            self._add_trace(place, duration_ns, trace.trace_id)
         if stream is not None:
             stream.count(self._add, place, length)
 
-    def _add_exemplar(
-        self, place: int, bucket: int, duration_ns: int, profile_id: str, trace: Trace | None
-    ) -> None:
-        trace_id = trace.trace_id if trace else ""
-        if not profile_id:
-            # Requests that are traced may be all there are, and the ring is short.
-            now_ns = time.perf_counter_ns()
-            if trace is None or not trace.is_sampled or now_ns < self._next_trace_ns:
-                return
+    def _add_trace(self, place: int, duration_ns: int, trace_id: str) -> None:
+        """Note a trace, now and then: it may be that all requests have one."""
+        now_ns = time.perf_counter_ns()
+        if now_ns >= self._next_trace_ns:
             self._next_trace_ns = now_ns + _TRACE_NS
-        self._file.add_exemplar(place, bucket, duration_ns, profile_id, trace_id)
+            self._add_exemplar(place, duration_ns, "", trace_id)
 
     def count_exception(self, method: str, route: str, name: str) -> None:
         """Count one unhandled exception by the name of its class."""

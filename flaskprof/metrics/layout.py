@@ -136,6 +136,11 @@ class Layout:
         """How many words all exemplars take."""
         return self.RING_ENTRIES * self.RING_WORDS
 
+    @property
+    def exemplars(self) -> tuple[int, int, int]:
+        """The words that count the exemplars, begin their ring and begin what they are of."""
+        return Header.EXEMPLARS, self.ring, self.requests.cells
+
     @cached_property
     def requests(self) -> Area:
         """The area of requests: twelve cells and the buckets for each slot."""

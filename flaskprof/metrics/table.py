@@ -1,8 +1,8 @@
 """Every metric of flaskprof, in one table.
 
-The worker files, what is served at the metrics' path and ``docs/metrics.md`` are all made
-from it. Names and labels follow OpenTelemetry's semantic conventions for HTTP servers where
-they have one; all others begin with ``flaskprof_``.
+The worker files, what is served at the metrics' path and ``docs/reference/metrics.md`` are all
+made from it. Names and labels follow OpenTelemetry's semantic conventions for HTTP servers
+where they have one; all others begin with ``flaskprof_``.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ CPU = Metric(
     "Processor time of the thread that answered, from the call to the end of the response.",
     "An estimate, unless `every_cpu` is measured: one request in 16, at random, is measured "
     "and counted for 16, so that rates and means are right on the average, and rough where "
-    "there are few requests. Those whose response ended in another thread are left out of "
-    "sum and count, and so is everything where greenlets share a thread.",
+    "there are few requests. Those whose response ended in another thread are left out of sum "
+    "and count, and so is everything where greenlets share a thread.",
     measure="cpu",
     is_extended=True,
 )

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 import sys
 import threading
 import time
@@ -37,8 +36,6 @@ __all__ = ["WorkerFile", "own_file"]
 
 _PRIVATE = 0o700
 _READABLE_BY_GROUP = 0o640
-_EXEMPLAR = struct.Struct("=qqq16s16s")
-_NO_ID = bytes(16)
 
 # The placed files of this process, by ID.
 _own: dict[str, WorkerFile] = {}
@@ -55,15 +52,15 @@ def own_file(file_id: str) -> WorkerFile | None:
 class WorkerFile:
     """The cells of one process: ``file.add(file.counter_place(labels), 1)``.
 
-    Places are good for ever, wherever the words lie. `add` and `observe` are those of
-    `cells.PythonCells`, for any thread; `words` are for who reads, or sets a word to what
-    it is. The lock can be taken again by the thread that holds it, so that a request that
-    the application serves from a signal handler does not wait for itself.
+    Places are good for ever, wherever the words lie. `add`, `observe` and `add_exemplar` are
+    those of `cells.PythonCells`, for any thread; `words` are for who reads, or sets a word to
+    what it is. The lock can be taken again by the thread that holds it, so that a request
+    that the application serves from a signal handler does not wait for itself.
     """
 
     def __init__(self, bounds_ns: tuple[int, ...], max_series: int) -> None:
         self.layout = Layout(bounds_ns, max_series + 1)
-        self._lock = threading.RLock()  # of slots, exemplars and where the words lie
+        self._lock = threading.RLock()  # of slots and where the words lie
         self.file_id = ""
         self._descriptor = -1
         self._identity = (0, 0)
@@ -73,8 +70,9 @@ class WorkerFile:
         self._label_ends = {Header.REQUESTS: 0, Header.COUNTERS: 0}
         self._bytes = self._memory()
         self.words: memoryview = self._bytes.cast("q")
-        self.cells = Cells(self._bytes, bounds_ns, FIXED_CELLS)
+        self.cells = Cells(self._bytes, bounds_ns, FIXED_CELLS, self.layout.exemplars)
         self.add: Callable[..., None] = self.cells.add
+        self.add_exemplar: Callable[[int, int, str, str], None] = self.cells.add_exemplar
         self.observe: Callable[..., None] = self.cells.observe
         overflow = self._take(self.layout.requests, label_text([OVERFLOW] * 3))
         assert overflow is not None  # noqa: S101  the first slot is always free
@@ -143,32 +141,6 @@ class WorkerFile:
             return place
         finally:
             self._is_taking = False
-
-    def add_exemplar(
-        self, place: int, bucket: int, value_ns: int, profile_id: str, trace_id: str = ""
-    ) -> None:
-        """Note a request that was in a bucket; the oldest of 256 gives way.
-
-        `place` is that of its label set. Both IDs are 32 hexadecimal digits; one
-        of them may be empty.
-        """
-        area = self.layout.requests
-        data = _EXEMPLAR.pack(
-            (place - area.cells) // area.width << 16 | bucket,
-            value_ns,
-            time.time_ns(),
-            bytes.fromhex(profile_id) if profile_id else _NO_ID,
-            bytes.fromhex(trace_id) if trace_id else _NO_ID,
-        )
-        with self._lock:
-            words = self.words
-            number = words[Header.EXEMPLARS]
-            entry = self.layout.ring + number % Layout.RING_ENTRIES * Layout.RING_WORDS
-            # A reader takes an entry only where it finds the same number twice.
-            words[entry] = 0
-            self._bytes[(entry + 1) * WORD : (entry + Layout.RING_WORDS) * WORD] = data
-            words[entry] = number + 1
-            words[Header.EXEMPLARS] = number + 1
 
     def place(self, directory: Path) -> None:
         """Move what was counted into a new file in `directory`; OSError if it cannot be.

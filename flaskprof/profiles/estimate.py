@@ -19,14 +19,14 @@ unfolded: how the time of a recursion spreads over its levels cannot be told.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from flaskprof.profiles.builder import TreeBuilder
-from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats
+from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
 from flaskprof.profiles.walk import steps
 
 __all__ = [
@@ -59,6 +59,10 @@ class Mark(IntFlag):
     """The function called itself, so that there is no lower bound."""
     FOLDED = 4
     """Callees were left out: too short, too many or too deep, or within a recursion."""
+
+
+# A flag takes several times as long to be set as its number.
+_EXACT, _RECURSIVE, _FOLDED = map(int, Mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,120 +147,136 @@ class _Edge(NamedTuple):
     self_ns: int
 
 
+class _Called(NamedTuple):
+    """What is to be known of a function to unfold its calls.
+
+    `callees` are its edges, and `missing_ns` is what its cumulative time has beside these
+    and its self time. Where it `is_bounded` its sums agree with each other.
+    """
+
+    callees: Sequence[_Edge]
+    missing_ns: int
+    is_bounded: bool
+
+
 class _Sums:
     """The sums of a graph in whole nanoseconds, by the numbers of its functions.
 
-    `callees` of a function are its edges; `below_ns` is their time together and `missing_ns`
-    what the function's cumulative time has beside these and its self time. `roots` are
-    edges of a caller that is no function. `group` has the same number for functions that
-    call each other in a circle; `timeless` are those whose edges have calls but no times.
+    `roots` are edges of a caller that is no function. `group` has the same number for
+    functions that call each other in a circle; `timeless` are those whose edges have calls
+    but no times. Of a large graph few functions take long enough to be unfolded, so what
+    else there is to know is made of those that are asked for.
     """
 
     def __init__(self, graph: CallGraph) -> None:
         self.functions = tuple(graph.functions)
         self.is_sampled = graph.is_sampled
-        index = {function: number for number, function in enumerate(self.functions)}
-        count = len(index)
-        totals = [stats.total for stats in graph.functions.values()]
+        self._stats = list(graph.functions.values())
+        self._index = index = {
+            function: number for number, function in enumerate(self.functions)
+        }
+        totals = [stats.total for stats in self._stats]
         self.self_ns = [_ns(total.self_seconds) for total in totals]
         self.total_ns = [_ns(total.cumulative_seconds) for total in totals]
-        self.callees: list[list[_Edge]] = [[] for _ in range(count)]
-        callees = self.callees
-        # Of each function its callers and, in the same order, their edges.
-        callers: list[tuple[list[int], list[_Edge]]] = []
-        self.timeless = timeless = set[int]()
-        called = [0] * count
-        has_times = list(map(_has_times, graph.functions.values()))
-        any_times = any(has_times)
-        for function, stats in enumerate(graph.functions.values()):
-            edges = stats.callers
+        # Of each function whom it called and, in the same order, the sums of these edges.
+        self._callees: list[list[int]] = [[] for _ in totals]
+        self._below: list[list[Sums]] = [[] for _ in totals]
+        self._calls = []
+        for function, stats in enumerate(self._stats):
             calls = 0
-            for sums in edges.values():
+            for caller, sums in stats.callers.items():
+                number = index[caller]
+                self._callees[number].append(function)
+                self._below[number].append(sums)
                 calls += sums.calls
-            called[function] = calls
-            # Some profilers count the calls of an edge only: they share the time by these.
-            if (
-                not has_times[function]
-                and calls > 0
-                and self.total_ns[function] > 0
-                and (calls >= stats.total.calls or not any_times)
-            ):
-                timeless.add(function)
-                whole = max(calls, stats.total.calls)
-                total_ns, self_ns = self.total_ns[function], self.self_ns[function]
-                found = [
-                    _Edge(
-                        function,
-                        sums.calls,
-                        total_ns * sums.calls // whole,
-                        self_ns * sums.calls // whole,
-                    )
-                    for sums in edges.values()
-                ]
-            else:
-                found = [
-                    _Edge(
-                        function,
-                        calls,
-                        round(total_seconds * _NS_PER_SECOND) if total_seconds > 0 else 0,
-                        round(self_seconds * _NS_PER_SECOND) if self_seconds > 0 else 0,
-                    )
-                    for calls, _, self_seconds, total_seconds in edges.values()
-                ]
-            numbers = [index[caller] for caller in edges]
-            callers.append((numbers, found))
-            for number, edge in zip(numbers, found, strict=True):
-                callees[number].append(edge)
-        self.below_ns = [sum([edge.total_ns for edge in edges]) for edges in callees]
-        self.missing_ns = [
-            max(0, self.total_ns[function] - self.self_ns[function] - self.below_ns[function])
-            for function in range(count)
+            self._calls.append(calls)
+        self.timeless = self._timeless()
+        self.group = _groups(self._callees)
+        self._known: dict[int, _Called] = {}
+        self.roots = [
+            self._root(function, total.calls - calls)
+            for function, (total, calls) in enumerate(zip(totals, self._calls, strict=True))
+            if total.calls > calls
         ]
-        self.group = _groups([[edge.function for edge in edges] for edges in self.callees])
-        self.is_recursive = [
-            total.calls != total.primitive_calls or function in callers[function][0]
-            for function, total in enumerate(totals)
-        ]
-        self.is_bounded = [
-            not (graph.is_sampled or function in timeless or self.is_recursive[function])
-            and self._agrees(callers[function][1], function)
-            for function in range(count)
-        ]
-        self.roots = []
-        for function, total in enumerate(totals):
-            if total.calls > called[function]:
-                calls = total.calls - called[function]
-                self.roots.append(self._root(function, calls, *callers[function]))
         if not self.roots and totals:
-            most = max(range(count), key=self.total_ns.__getitem__)
+            most = max(range(len(totals)), key=self.total_ns.__getitem__)
             self.roots.append(
                 _Edge(most, totals[most].calls, self.total_ns[most], self.self_ns[most])
             )
 
-    def _agrees(self, by: Sequence[_Edge], function: int) -> bool:
-        """Whether the edges of a function fit into its sums, but for what was rounded."""
-        slack = len(by) + len(self.callees[function]) + 1
-        has_timeless = self.timeless and any(
-            edge.function in self.timeless for edge in self.callees[function]
-        )
-        return (
-            not has_timeless
-            and sum([edge.total_ns for edge in by]) <= self.total_ns[function] + slack
-            and sum([edge.self_ns for edge in by]) <= self.self_ns[function] + slack
-            and self.self_ns[function] + self.below_ns[function]
-            <= self.total_ns[function] + slack
+    def of(self, function: int) -> _Called:
+        """Return what there is to know of a function."""
+        if function not in self._known:
+            callees = [
+                self._edge(callee, sums)
+                for callee, sums in zip(
+                    self._callees[function], self._below[function], strict=True
+                )
+            ]
+            below_ns = sum([edge.total_ns for edge in callees])
+            missing_ns = self.total_ns[function] - self.self_ns[function] - below_ns
+            is_bounded = (
+                not (
+                    self.is_sampled or function in self.timeless or self.is_recursive(function)
+                )
+                and not (self.timeless and self.timeless.intersection(self._callees[function]))
+                and self._agrees(function, callees, below_ns)
+            )
+            self._known[function] = _Called(callees, max(0, missing_ns), is_bounded)
+        return self._known[function]
+
+    def is_recursive(self, function: int) -> bool:
+        """Whether a function called itself, directly or through others."""
+        stats = self._stats[function]
+        total = stats.total
+        return total.calls != total.primitive_calls or self.functions[function] in stats.callers
+
+    def _timeless(self) -> set[int]:
+        """Return the functions that share their time by calls: some profilers count only."""
+        has_times = list(map(_has_times, self._stats))
+        any_times = any(has_times)
+        return {
+            function
+            for function, calls in enumerate(self._calls)
+            if not has_times[function]
+            and calls > 0
+            and self.total_ns[function] > 0
+            and (calls >= self._stats[function].total.calls or not any_times)
+        }
+
+    def _edge(self, function: int, sums: Sums) -> _Edge:
+        calls, _, self_seconds, total_seconds = sums
+        if function not in self.timeless:
+            return _Edge(function, calls, _ns(total_seconds), _ns(self_seconds))
+        whole = max(self._calls[function], self._stats[function].total.calls)
+        return _Edge(
+            function,
+            calls,
+            self.total_ns[function] * calls // whole,
+            self.self_ns[function] * calls // whole,
         )
 
-    def _root(
-        self, function: int, calls: int, callers: Iterable[int], edges: Iterable[_Edge]
-    ) -> _Edge:
+    def _agrees(self, function: int, callees: Sequence[_Edge], below_ns: int) -> bool:
+        """Whether the edges of a function fit into its sums, but for what was rounded."""
+        by = self._stats[function].callers.values()
+        slack = len(by) + len(callees) + 1
+        return (
+            sum([_ns(sums.cumulative_seconds) for sums in by])
+            <= self.total_ns[function] + slack
+            and sum([_ns(sums.self_seconds) for sums in by]) <= self.self_ns[function] + slack
+            and self.self_ns[function] + below_ns <= self.total_ns[function] + slack
+        )
+
+    def _root(self, function: int, calls: int) -> _Edge:
         """Return what of a function is no caller's.
 
         Calls that are part of a recursion lie within the time of the call that began it.
         """
         total_ns, self_ns = self.total_ns[function], self.self_ns[function]
-        for caller, edge in zip(callers, edges, strict=True):
-            if not (self.is_recursive[function] and self.group[caller] == self.group[function]):
+        is_recursive = self.is_recursive(function)
+        for caller, sums in self._stats[function].callers.items():
+            if not (is_recursive and self.group[self._index[caller]] == self.group[function]):
+                edge = self._edge(function, sums)
                 total_ns -= edge.total_ns
                 self_ns -= edge.self_ns
         return _Edge(function, calls, max(0, total_ns), max(0, min(self_ns, total_ns)))
@@ -269,7 +289,7 @@ class _Estimate:
         self._sums = sums
         self._most, self._deepest = max(1, most), deepest
         # What recursive roots took in all, nobody knows: they share what others leave them.
-        sure = sum(edge.total_ns for edge in sums.roots if sums.is_bounded[edge.function])
+        sure = sum(edge.total_ns for edge in sums.roots if sums.of(edge.function).is_bounded)
         whole = max(sum(sums.self_ns), sure) or sum(edge.total_ns for edge in sums.roots)
         self._least_ns = max(1.0, least_share * whole)
         self._parent, self._depth = array("q"), array("q")
@@ -280,12 +300,12 @@ class _Estimate:
         # above, its edge, and its bounds.
         self._waiting: list[tuple[int, int, int, _Edge, int, int]] = []
         self._offered = 0
-        of_root = Mark(0) if sums.is_sampled else Mark.EXACT
+        of_root = 0 if sums.is_sampled else _EXACT
         root = _Edge(len(sums.functions), 0, whole, 0)
         self._add(-1, root, (0, whole, whole, whole), of_root)
         left = whole - sure
         for edge in sums.roots:
-            if sums.is_bounded[edge.function]:
+            if sums.of(edge.function).is_bounded:
                 self._offer(0, edge, edge.total_ns, edge.total_ns, edge.total_ns)
             else:
                 time = min(edge.total_ns, left)
@@ -297,7 +317,7 @@ class _Estimate:
             time, _, above, edge, low, high = heappop(self._waiting)
             self._unfold(above, edge, -time, low, high)
         for _, _, above, *_ in self._waiting:
-            self._marks[above] |= Mark.FOLDED
+            self._marks[above] |= _FOLDED
         order = [step for step in steps(self._parent) if step >= 0]
         place = dict(zip(order, range(len(order)), strict=True)) | {-1: -1}
 
@@ -319,7 +339,7 @@ class _Estimate:
         )
 
     def _add(
-        self, above: int, edge: _Edge, times_ns: tuple[int, int, int, int], marks: Mark
+        self, above: int, edge: _Edge, times_ns: tuple[int, int, int, int], marks: int
     ) -> int:
         """Add a node, of these nanoseconds of its own, with callees, at least and at most."""
         node = len(self._parent)
@@ -338,7 +358,7 @@ class _Estimate:
         """Keep a call in mind that may become a node, unless it is too short."""
         if time < self._least_ns or self._depth[above] >= self._deepest:
             if high:
-                self._marks[above] |= Mark.FOLDED
+                self._marks[above] |= _FOLDED
             return
         self._offered += 1
         heappush(self._waiting, (-time, self._offered, above, edge, low, high))
@@ -346,14 +366,15 @@ class _Estimate:
     def _unfold(self, above: int, edge: _Edge, time: int, low: int, high: int) -> None:
         """Make a node of `time` nanoseconds, and offer its callees."""
         sums, function = self._sums, edge.function
-        marks = Mark(0)
-        if low == high and sums.is_bounded[function]:
-            marks |= Mark.EXACT
-        if sums.is_recursive[function]:
-            marks |= Mark.RECURSIVE
+        called = sums.of(function)
+        marks = 0
+        if low == high and called.is_bounded:
+            marks |= _EXACT
+        if sums.is_recursive(function):
+            marks |= _RECURSIVE
         before = self._circle(above, function)
         if function in before:
-            self._add(above, edge, (0, time, low, high), marks | Mark.FOLDED)
+            self._add(above, edge, (0, time, low, high), marks | _FOLDED)
             return
         is_all_own = edge.self_ns >= edge.total_ns
         own = time if is_all_own else time * edge.self_ns // edge.total_ns
@@ -361,26 +382,26 @@ class _Estimate:
         # What was never within itself cannot be called once more from here.
         callees = [
             callee
-            for callee in sums.callees[function]
-            if callee.function not in before or sums.is_recursive[callee.function]
+            for callee in called.callees
+            if callee.function not in before or sums.is_recursive(callee.function)
         ]
         every = sum(callee.total_ns for callee in callees)
-        shared_by = every + sums.missing_ns[function]
+        shared_by = every + called.missing_ns
         if not every:
             return
         below = time - own
         least, most = 0, high
-        if sums.is_bounded[function]:
-            least = max(0, low - edge.self_ns - sums.missing_ns[function])
+        if called.is_bounded:
+            least = max(0, low - edge.self_ns - called.missing_ns)
             most = min(high, max(0, edge.total_ns - edge.self_ns))
         left = below
         for callee in callees:
             upper = most
             if callee.function not in sums.timeless:
                 upper = min(most, callee.total_ns)
-            lower = 0
-            if sums.is_bounded[callee.function]:
-                lower = min(upper, max(0, least + callee.total_ns - every))
+            lower = min(upper, max(0, least + callee.total_ns - every))
+            if lower and not sums.of(callee.function).is_bounded:
+                lower = 0
             share = below * callee.total_ns // shared_by
             share = min(max(share, lower), upper, left)
             left -= share

@@ -187,7 +187,14 @@ def _shares(graph: CallGraph, goes: set[Function]) -> dict[Function, Mapping[Fun
     weights = {function: _weights(function, graph.functions[function]) for function in goes}
     shares: dict[Function, Mapping[Function, float]] = {function: {} for function in goes}
     order = _callers_first(weights)
-    for _ in range(_ROUNDS):
+    place = {function: at for at, function in enumerate(order)}
+    # Where each comes after all of its callers one round is enough.
+    has_circles = any(
+        place.get(caller, -1) >= place[function]
+        for function in order
+        for caller in weights[function]
+    )
+    for _ in range(_ROUNDS if has_circles else 1):
         change = 0.0
         for function in order:
             found: dict[Function, float] = {}
@@ -195,15 +202,15 @@ def _shares(graph: CallGraph, goes: set[Function]) -> dict[Function, Mapping[Fun
                 heirs = shares[caller] if caller in goes else {caller: 1.0}
                 for heir, share in heirs.items():
                     found[heir] = found.get(heir, 0.0) + weight * share
-            kept = dict(nlargest(_MOST_HEIRS, found.items(), key=itemgetter(1)))
-            whole = fsum(kept.values())
-            kept = {heir: share / whole for heir, share in kept.items()}
+            if len(found) > _MOST_HEIRS:
+                found = dict(nlargest(_MOST_HEIRS, found.items(), key=itemgetter(1)))
+            whole = fsum(found.values())
+            kept = {heir: share / whole for heir, share in found.items()}
             before = shares[function]
             change = max(
                 [change, *(abs(share - before.get(heir, 0.0)) for heir, share in kept.items())]
             )
             shares[function] = kept
-        # In an order in which callers come first, the second round changes nothing.
         if change < _NO_CHANGE:
             break
     return shares

@@ -355,15 +355,14 @@ class _Reader:
             or not (-MAX_SECONDS <= time_2 <= MAX_SECONDS)
         ):
             return None
-        if (code_1 | code_2 | code_3 | code_4) & _REMEMBERED:
-            for code, value in (
-                (code_1, count_1),
-                (code_2, count_2),
-                (code_3, time_1),
-                (code_4, time_2),
-            ):
-                if code & _REMEMBERED:
-                    values.append(value)
+        if code_1 & _REMEMBERED:
+            values.append(count_1)
+        if code_2 & _REMEMBERED:
+            values.append(count_2)
+        if code_3 & _REMEMBERED:
+            values.append(time_1)
+        if code_4 & _REMEMBERED:
+            values.append(time_2)
         self._at += _SUMS_BYTES
         return count_1, count_2, time_1, time_2
 

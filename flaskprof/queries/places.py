@@ -17,7 +17,7 @@ _PACKAGE = str(Path(flaskprof.__file__).parent) + "/"
 # The demonstration is an application like any other, wherever it is installed.
 _APPLICATION = _PACKAGE + "demo/"
 _OUTERMOST = _PACKAGE + "middleware.py"
-# Libraries that ask for someone else; what lies outside of them is more telling.
+# Libraries that ask for someone else, wherever they are installed.
 _BETWEEN = ("sqlalchemy", "flask_sqlalchemy")
 
 _INSTALLED = (Kind.LIBRARY, Kind.FRAMEWORK)
@@ -40,17 +40,17 @@ def place_of_call(frame: FrameType | None) -> Place:
         file = frame.f_code.co_filename
         if file == _OUTERMOST:
             break  # beyond it there are servers, whose scripts look like applications
-        kind = _kind_of_file(file)
+        kind = _kind_of(frame, file)
         if kind is Kind.APPLICATION:
             return _place(frame)
-        if nearest is None and kind in _INSTALLED and not _is_between(frame):
+        if nearest is None and kind in _INSTALLED:
             nearest = frame
         frame = frame.f_back
     return _NOWHERE if nearest is None else _place(nearest)
 
 
-def _kind_of_file(file: str) -> Kind | None:
-    """Return whose code a file is; None for our own."""
+def _kind_of(frame: FrameType, file: str) -> Kind | None:
+    """Return whose code a frame is; None for our own and what lies in between."""
     try:
         return _kinds[file]
     except KeyError:
@@ -58,6 +58,8 @@ def _kind_of_file(file: str) -> Kind | None:
     kind: Kind | None = kind_of(Function(file, 1, ""))
     if file.startswith(_PACKAGE):
         kind = Kind.APPLICATION if file.startswith(_APPLICATION) else None
+    elif _is_between(frame):
+        kind = None
     if len(_kinds) < _MANY_FILES:
         _kinds[file] = kind
     return kind

@@ -29,7 +29,6 @@ from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.source import roots_of
-from flaskprof.web.subject import subject_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
@@ -127,8 +126,11 @@ class Viewer:
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
-        subject = subject_of(self._visit(MultiDict(), Links(""), ""), capture_id)
-        _ = subject.tree
+        visit = self._visit(MultiDict(), Links(""), "")
+        for endpoint in ("capture", "capture_tree"):
+            answer = VIEWS[endpoint](visit, capture_id=capture_id)
+            if isinstance(answer, Page):
+                _html(answer, visit.links)
 
     def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(
@@ -208,12 +210,16 @@ def _page(
         # half characters a foreign name holds.
         body = json.dumps(page.data(), allow_nan=False).encode("ascii")
         return Response(body, page.status, headers, content_type=page.json_type)
-    versions = {name: asset.version for name, asset in assets().items()}
-    template = templates().get_template(page.template)
-    text = template.render(view=page.view, links=links, versions=versions)
+    text = _html(page, links)
     return Response(
         text.encode("utf-8"), page.status, headers, content_type="text/html; charset=utf-8"
     )
+
+
+def _html(page: Page, links: Links) -> str:
+    versions = {name: asset.version for name, asset in assets().items()}
+    template = templates().get_template(page.template)
+    return template.render(view=page.view, links=links, versions=versions)
 
 
 def _download(download: Download) -> Response:

@@ -33,6 +33,7 @@ _DOTS_A_COLUMN = 6
 _MOST_COLUMNS = 48
 _WIDTHS = (1, 2, 4, 8, 20, 40)
 _LEAST_DECADES = 0.3
+_HALF_A_LABEL = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place on the axis with its time."""
+    """A place on the axis with its time; `anchor` is the part of the text that is there."""
 
     x: float
     text: str
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,17 @@ def _marks(lowest: float, highest: float, scale: _Scale) -> list[Mark]:
         gaps = [right - left for left, right in pairwise(places)]
         if min(gaps, default=WIDTH) >= 45:
             break
-    return [Mark(place, _time(value)) for place, value in zip(places, times, strict=True)]
+    return [
+        Mark(place, _time(value), _anchor(place))
+        for place, value in zip(places, times, strict=True)
+    ]
+
+
+def _anchor(place: float) -> str:
+    """Keep what is written at an end of the axis within the picture."""
+    if place < _HALF_A_LABEL:
+        return "start"
+    return "end" if place > WIDTH - _HALF_A_LABEL else "middle"
 
 
 def _time(value: float) -> str:

@@ -12,18 +12,20 @@ from flaskprof.formats import FORMATS, format_of, read_file
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
+from flaskprof.profiles.overall import Overall
 
-__all__ = ["Made", "ParsedProfiles", "digest"]
+__all__ = ["Made", "ParsedProfiles", "digest_of"]
 
-Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree)
+Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree, Overall, bytes)
 
 # About what the parts of a profile take in memory, in bytes.
 _FUNCTION_BYTES = 300
 _NODE_BYTES = 32
 _ESTIMATED_NODE_BYTES = 72
+_OVERALL_BYTES = 800
 
 
-def digest(data: bytes) -> bytes:
+def digest_of(data: bytes) -> bytes:
     """Return what stands for the content of a file in a key."""
     return blake2b(data, digest_size=16).digest()
 
@@ -44,9 +46,12 @@ class ParsedProfiles:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, data: bytes) -> CallGraph:
-        """Return the call graph of a ``.prof`` file; raises `BadProfile`."""
-        return self.made((".prof", digest(data)), lambda: read_profile(data))
+    def get(self, data: bytes, digest: bytes = b"") -> CallGraph:
+        """Return the call graph of a ``.prof`` file; raises `BadProfile`.
+
+        `digest` is that of the bytes, where it is known.
+        """
+        return self.made((".prof", digest or digest_of(data)), lambda: read_profile(data))
 
     def read(self, file_name: str, data: bytes) -> Profile:
         """Return the profile in a file as `read_file` does; raises `BadProfile`."""
@@ -73,10 +78,15 @@ class ParsedProfiles:
         return value
 
 
-def _size(value: CallGraph | CallTree | EstimatedTree) -> int:
-    """Estimate the bytes that a profile takes in memory."""
+def _size(value: CallGraph | CallTree | EstimatedTree | Overall | bytes) -> int:
+    """Estimate the bytes that a value takes in memory."""
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, Overall):
+        return _OVERALL_BYTES
     if isinstance(value, CallGraph):
         stats = value.functions.values()
         return _FUNCTION_BYTES * sum(1 + len(of.callers) for of in stats)
-    node = _NODE_BYTES if isinstance(value, CallTree) else _ESTIMATED_NODE_BYTES
-    return node * len(value) + _FUNCTION_BYTES * len(value.functions)
+    if isinstance(value, EstimatedTree):
+        return _ESTIMATED_NODE_BYTES * len(value)  # its functions are those of the graph
+    return _NODE_BYTES * len(value) + _FUNCTION_BYTES * len(value.functions)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flaskprof.profiles.model import CallGraph, Function
+from flaskprof.profiles.overall import Overall
 from flaskprof.profiles.paths import Kind, kind_of, short_path
 from flaskprof.profiles.table import Edge, Row
 from flaskprof.record import CaptureRecord
@@ -182,23 +183,20 @@ def capture_row(
     )
 
 
-def kind_shares(graph: CallGraph) -> list[KindShare]:
+def kind_shares(whole: Overall) -> list[KindShare]:
     """Show how much of the time is whose code's own, in the order of `Kind`."""
-    own = {kind.value: 0.0 for kind in Kind}
-    for function, stats in graph.functions.items():
-        own[kind_of(function).value] += stats.total.self_seconds
-    times = {kind: own[kind.value] for kind in Kind}
-    whole = sum(times.values())
+    times = whole.own_seconds
+    every = sum(times.values())
     shares = []
     start = 0.0
     for kind, time in times.items():
-        width = _bar(time, whole)
+        width = _bar(time, every)
         shares.append(
             KindShare(
                 kind.value,
                 slug_of(kind),
                 seconds(time),
-                share(_part(time, whole)),
+                share(_part(time, every)),
                 start,
                 width,
             )

@@ -11,7 +11,7 @@ everything else is folded into its caller, with its time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,14 +21,17 @@ from werkzeug.exceptions import BadRequest
 from flaskprof.errors import CaptureNotFound, ConfigError
 from flaskprof.formats.pprof import read_pprof
 from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
+from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
+from flaskprof.profiles.overall import Overall, overall
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
+from flaskprof.web.flame_data import flame_json
 from flaskprof.web.links import function_key
-from flaskprof.web.parsed import Made, digest
+from flaskprof.web.parsed import Made, digest_of
 from flaskprof.web.visit import Visit
 
 __all__ = ["MOST_MERGED", "Subject", "is_foreign", "merged", "subject_of"]
@@ -53,6 +56,7 @@ class Subject:
     visit: Visit
     _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
     _digests: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    _found: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def record(self) -> CaptureRecord | None:
@@ -92,7 +96,9 @@ class Subject:
         """The sums of each function and edge, from which every figure comes."""
         if self.is_application_only and self.has_stacks:
             return self._made("graph", ".pb.gz", lambda: call_graph(self.profile))
-        return self._made("graph", ".prof", self._graph)
+        if self.is_application_only or not self.record:
+            return self._made("graph", ".prof", self._graph)
+        return self._once("graph", lambda: self._graphs()[0])
 
     @property
     def profile(self) -> Profile:
@@ -116,14 +122,20 @@ class Subject:
         )
 
     @property
-    def hottest(self) -> Function | None:
-        """The function that took the most time itself, of the application's if it has any."""
-        best, most = None, (False, -1.0)
-        for function, stats in self.graph.functions.items():
-            rank = (not is_foreign(function), stats.total.self_seconds)
-            if rank > most:
-                best, most = function, rank
-        return best
+    def overall(self) -> Overall:
+        """What the graph comes to as a whole."""
+        return self._made("overall", ".prof", lambda: overall(self.graph))
+
+    @property
+    def flame(self) -> bytes:
+        """The data of its flame view, which `flaskprof.web.flame_data` describes."""
+        is_sampled = self.truth == "sampled"
+        suffix = ".pb.gz" if self.has_stacks else ".prof"
+        return self._made(
+            ("flame", is_sampled),
+            suffix,
+            lambda: flame_json(flame_tree(self.tree, is_sampled=is_sampled)),
+        )
 
     def recording_ns(self, function: Function) -> float | None:
         """How much longer a call of a function took for being recorded, if that is known."""
@@ -178,15 +190,26 @@ class Subject:
         return {name: value for name, value in query.items() if value not in ("", None)}
 
     def _graph(self) -> CallGraph:
-        parts = [self.visit.profiles.get(data) for data in self._files(".prof")]
-        graph = parts[0] if len(parts) == 1 else _merged(parts)
+        if self.is_application_only:
+            return folded(self.unfolded().graph, is_foreign)
+        graph = _merged(self._graphs())
         assert isinstance(graph, CallGraph)  # noqa: S101  graphs add up to one; for mypy
-        return folded(graph, is_foreign) if self.is_application_only else graph
+        return graph
+
+    def _graphs(self) -> list[CallGraph]:
+        return [
+            self.visit.profiles.get(data, digest)
+            for data, digest in zip(
+                self._files(".prof"), self._digests_of(".prof"), strict=True
+            )
+        ]
 
     def _tree(self) -> CallTree:
         parts = [
-            self.visit.profiles.made(("tree", digest(data)), partial(read_pprof, data))
-            for data in self._files(".pb.gz")
+            self.visit.profiles.made(("tree", digest), partial(read_pprof, data))
+            for data, digest in zip(
+                self._files(".pb.gz"), self._digests_of(".pb.gz"), strict=True
+            )
         ]
         tree = parts[0] if len(parts) == 1 else _merged(parts)
         assert isinstance(tree, CallTree)  # noqa: S101  trees add up to one; for mypy
@@ -196,13 +219,13 @@ class Subject:
         if not self.is_application_only:
             return estimate(self.graph)
         # Bounds hold for what was summed up, which a graph that was folded is not.
-        return folded(estimate(self.unfolded().graph), is_foreign)
+        whole = self.unfolded().tree
+        assert isinstance(whole, EstimatedTree)  # noqa: S101  as there are no stacks; for mypy
+        return folded(whole, is_foreign)
 
     def unfolded(self) -> Subject:
         """The same, with the code of others too."""
-        return Subject(
-            ids=self.ids, records=self.records, is_application_only=False, visit=self.visit
-        )
+        return replace(self, is_application_only=False)
 
     def _files(self, suffix: str) -> tuple[bytes, ...]:
         """Return the files of all captures, read once."""
@@ -211,11 +234,25 @@ class Subject:
             self._read[suffix] = tuple(read(capture_id, suffix) for capture_id in self.ids)
         return self._read[suffix]
 
-    def _made(self, what: str, suffix: str, make: Callable[[], Made]) -> Made:
+    def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
+        def find() -> Made:
+            key = (what, self.is_application_only, self._digests_of(suffix))
+            return self.visit.profiles.made(key, make)
+
+        return self._once(what, find)
+
+    def _digests_of(self, suffix: str) -> tuple[bytes, ...]:
         if suffix not in self._digests:
-            self._digests[suffix] = tuple(map(digest, self._files(suffix)))
-        key = (what, self.is_application_only, self._digests[suffix])
-        return self.visit.profiles.made(key, make)
+            self._digests[suffix] = tuple(map(digest_of, self._files(suffix)))
+        return self._digests[suffix]
+
+    def _once(self, what: Hashable, find: Callable[[], Made]) -> Made:
+        """Return what was found before: a page makes nothing twice, however little is kept."""
+        key = what, self.is_application_only
+        if key not in self._found:
+            self._found[key] = find()
+        found: Made = self._found[key]
+        return found
 
 
 def subject_of(visit: Visit, capture_id: str) -> Subject:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -152,6 +153,14 @@ def test_the_demo_shop_is_served_with_flaskprof_in_it(tmp_path):
         assert response.status == 200
         capture_id = response.headers["X-Profile-Id"]
         assert get(port, "/flaskprof/")[0].status == 200
+        # Wherever it is started, its lines are shown.
+        page = f"/flaskprof/c/{capture_id}"
+        deadline = time.monotonic() + 20
+        while get(port, page)[0].status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert b"deliveries.py" in get(port, f"{page}?view=source")[1]
+        assert b"FLASKPROF_SOURCE" not in get(port, f"{page}?view=source")[1]
         response, metrics = get(port, "/metrics")
         assert b'http_route="/heavy-computation"' in metrics
         process.send_signal(signal.SIGTERM)

@@ -84,6 +84,7 @@ class Load:
         ("/work/3", {"X_Request_Start": "t={now}"}),
         ("/work/4", {"X_Profile": "1"}),
         ("/stream/3", {}),
+        ("/orders/7", {}),
         ("/fail", {}),
         ("/empty", {"X_Profile": "1"}),
         ("/nowhere", {}),
@@ -131,13 +132,16 @@ def test_under_churn_every_count_is_right_every_panel_has_data_and_exemplars_ope
     data.mkdir()
     (data / "tokens").write_text("no directory")  # a failure of our own, to be shown as one
     settings = {
-        "FLASKPROF_MEASURE": "cpu,length,own,queue,stream,workers",
+        "FLASKPROF_MEASURE": "cpu,length,own,queue,stream,templates,workers",
+        "FLASKPROF_SQLALCHEMY": "1",
         "FLASKPROF_EXCLUDE": "/empty",
         "OTEL_SERVICE_NAME": "shop",
     }
     options = ("--preload", "-w", "4", "--threads", "4", "--max-requests", "25")
     with ExitStack() as running:
-        app = running.enter_context(serve("gunicorn-gthread", data, *options, **settings))
+        app = running.enter_context(
+            serve("gunicorn-gthread", data, *options, app="ordering:app", **settings)
+        )
         load = Load(app.port)
         load.send("/", {})
         # Alone, the worker looks after the directory itself, and that fails.
@@ -203,7 +207,7 @@ def exemplars_in(port):
 
 
 def without_data(port):
-    """Wait until every expression returns something; returns those that do not."""
+    """Wait until every expression and metric has data; returns those that have none."""
     missing = [
         (f"{path.stem}: {title}", chosen(expression, route_of(path.stem, title), WINDOW))
         for path in sorted((DASHBOARDS / "grafana").glob("*.json"))
@@ -212,6 +216,8 @@ def without_data(port):
     # What rules record is a series by that name; alerts are proven by their cases.
     recorded = [rule for path in RULES for rule in rules_of(path) if "record" in rule]
     missing += [(rule["record"], rule["record"]) for rule in recorded]
+    # Nor is there a metric that is never measured.
+    missing += [(name, name) for metric in table.METRICS for name in metric.samples]
 
     def all_have_data():
         missing[:] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sqlalchemy.pool import StaticPool
 
 from checkout import ROOT
-from flaskprof import FlaskProf, ProfilerMiddleware
+from flaskprof import FlaskProf, ProfilerMiddleware, log
 from flaskprof.capture.recorder import recorder_for
 from flaskprof.config import Settings
 from flaskprof.integrations.sqlalchemy import unwatch
@@ -346,21 +347,32 @@ def test_switched_off_nothing_listens(serve, engine):
     assert len(engine.dialect.dispatch.do_execute) == 0
 
 
+def test_without_sqlalchemy_2_the_application_goes_on(serve, monkeypatch, caplog):
+    monkeypatch.setattr(log, "_said", set())
+    monkeypatch.delattr(sa, "Engine")
+    with caplog.at_level(logging.WARNING, "flaskprof"):
+        record = serve(lambda: "done")
+    assert (record.status, record.query_count) == (200, None)
+    assert [r.message for r in caplog.records] == [
+        "queries are not counted: that needs SQLAlchemy 2 or newer"
+    ]
+
+
 def test_more_kinds_than_are_kept_are_counted_all_the_same(engine):
     from flaskprof.integrations.sqlalchemy import watch
 
     assert watch()
-    log = begin()
-    log.keep_statements()
+    kept = begin()
+    kept.keep_statements()
     with engine.connect() as connection:
         for number in range(700):
             connection.exec_driver_sql(f"SELECT {number}")
         for number in range(700):
             connection.exec_driver_sql(f"SELECT 1 AS c{number}")
-    log.end()
+    kept.end()
     unwatch()
-    assert log.count == 1400
-    groups = log.groups()
+    assert kept.count == 1400
+    groups = kept.groups()
     assert len(groups) == 50
     assert (groups[0].statement, groups[0].runs) == ("SELECT ?", 700)
 

@@ -13,6 +13,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from flaskprof.metrics import worker_file
+from flaskprof.metrics.cells import Cells, PythonCells
 from flaskprof.metrics.folding import fold
 from flaskprof.metrics.instruments import Metrics
 from flaskprof.metrics.layout import FIXED_CELLS, bounds_in_ns
@@ -22,6 +24,10 @@ BUCKETS = (0.1, 1.0)
 # Both halves of every multiple change with each addition, so that half of an old value with
 # half of a new one is no multiple of it.
 STEP = (1 << 33) + 1
+# Who reads them all reads them fast; an exemplar of each finds room.
+ROUTES = 100
+# What writes the words.
+CELLS = {"python": PythonCells, "c": Cells}
 
 
 def new_metrics(directory, buckets=BUCKETS, **options):
@@ -84,19 +90,28 @@ def fold_all(directory):
         fold(Path(directory))
 
 
-def write(directory):
-    """Add up steps, and note exemplars that can be checked, for ever."""
-    file = WorkerFile(bounds_in_ns(BUCKETS), 8)
-    places = [file.request_place(["GET", f"/{route}", "200"]) for route in range(4)]
+def write(directory, way):
+    """Add up steps, and note exemplars that can be checked, for ever, as `CELLS` has it."""
+    worker_file.Cells = CELLS[way]
+    file = WorkerFile(bounds_in_ns(BUCKETS), ROUTES)
+    places = [file.request_place(["GET", f"/{route}", "200"]) for route in range(ROUTES)]
+    # All cells of a label set, each in a step of its own.
+    steps = [
+        [
+            number
+            for cell in range(file.layout.requests.width)
+            for number in (place + cell, STEP)
+        ]
+        for place in places
+    ]
     file.place(Path(directory))
     say_pid()
     number = 0
     while True:
-        for place in places:
+        for place, pairs in zip(places, steps, strict=True):
             number += 1
-            for cell in range(file.layout.requests.width):
-                file.words[place + cell] += STEP
-            file.add_exemplar(place, 0, number, f"{number:032x}", f"{number:032x}")
+            file.add(*pairs)
+            file.add_exemplar(place, number, f"{number:032x}", f"{number:032x}")
 
 
 ROLES = {"hold": hold, "scrape": scrape, "count": count, "fold": fold_all, "write": write}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from array import array
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaskprof.metrics import layout
 from flaskprof.metrics.cells import Cells, PythonCells
 from flaskprof.metrics.headers import content_length, python_content_length
 from needs import needs_module
@@ -63,6 +66,116 @@ def test_buckets_are_those_of_the_other_way(values):
             kind(words, BOUNDS, BUCKETS).observe(0, value, value)
         found.append(words)
     assert found[0] == found[1]
+
+
+# A word that counts exemplars, the ring and two histograms.
+NOTED, RING = 0, 1
+ROWS = RING + layout.Layout.RING_ENTRIES * layout.Layout.RING_WORDS
+EXEMPLARS = NOTED, RING, ROWS
+PROFILE = "0123456789abcdef" * 2
+TRACE = "FEDCBA9876543210" * 2
+
+
+@pytest.fixture
+def noted(way):
+    """Cells with a ring, their words, and what reads its entries."""
+    words = array("q", [0] * (ROWS + 2 * WIDTH))
+
+    def entries():
+        ring = memoryview(words).cast("B")[RING * layout.WORD : ROWS * layout.WORD]
+        return list(layout.Layout.RING_ENTRY.iter_unpack(ring))
+
+    return SimpleNamespace(
+        cells=way(words, BOUNDS, BUCKETS, EXEMPLARS), words=words, entries=entries
+    )
+
+
+def test_an_exemplar_is_an_entry_of_the_ring_as_the_layout_has_it(noted):
+    before = time.time_ns()
+    noted.cells.add_exemplar(ROWS, 10, PROFILE, TRACE)
+    noted.cells.add_exemplar(ROWS + WIDTH, 41, "", TRACE)
+    noted.cells.add_exemplar(ROWS + WIDTH, 11, PROFILE, "")
+    after = time.time_ns()
+    profile, trace, none = bytes.fromhex(PROFILE), bytes.fromhex(TRACE), bytes(16)
+    entries = noted.entries()
+    times = [entry[3] for entry in entries[:3]]
+    assert [before, *times, after] == sorted([before, *times, after])
+    assert entries[:4] == [
+        (1, 0, 10, times[0], profile, trace),
+        (2, 1 << 16 | 3, 41, times[1], none, trace),
+        (3, 1 << 16 | 1, 11, times[2], profile, none),
+        (0, 0, 0, 0, none, none),
+    ]
+    assert noted.words[NOTED] == 3
+    assert not any(noted.words[ROWS:])
+
+
+def test_the_oldest_exemplar_gives_way(noted):
+    for number in range(layout.Layout.RING_ENTRIES + 2):
+        noted.cells.add_exemplar(ROWS, number, PROFILE, TRACE)
+    assert [value for _, _, value, *_ in noted.entries()] == [256, 257, *range(2, 256)]
+    assert [number for number, *_ in noted.entries()] == [257, 258, *range(3, 257)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (ROWS - 1, 1, PROFILE, TRACE),
+        (ROWS + WIDTH + 1, 1, PROFILE, TRACE),
+        (ROWS, 1, PROFILE[:-1], TRACE),
+        (ROWS, 1, PROFILE + "0", TRACE),
+        (ROWS, 1, PROFILE, "g" + TRACE[1:]),
+        (ROWS, 1, PROFILE, "é" + TRACE[1:]),
+        (ROWS, 1, PROFILE, " " * 32),
+        (ROWS, 1, PROFILE, None),
+        (ROWS, 1, PROFILE),
+    ],
+)
+def test_an_exemplar_that_cannot_be_is_refused_and_not_noted(noted, arguments):
+    with pytest.raises((IndexError, ValueError, TypeError)):
+        noted.cells.add_exemplar(*arguments)
+    assert not any(noted.words)
+
+
+def test_without_a_ring_there_are_no_exemplars(cells, words):
+    with pytest.raises(TypeError):
+        cells.add_exemplar(0, 1, PROFILE, TRACE)
+    assert not any(words)
+
+
+def test_no_exemplar_of_many_threads_is_lost_or_mixed(noted):
+    number, rounds = 4, 5_000
+
+    def note(own):
+        for value in range(own, rounds * number, number):
+            noted.cells.add_exemplar(ROWS, value, f"{value:032x}", f"{value:032x}")
+
+    threads = [threading.Thread(target=note, args=[own]) for own in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert noted.words[NOTED] == rounds * number
+    for _, _, value, _, profile_id, trace_id in noted.entries():
+        assert profile_id == trace_id == value.to_bytes(16, "big")
+
+
+def test_the_ring_in_c_is_that_of_the_layout():
+    needs_module("flaskprof.metrics._request")
+    from flaskprof.metrics import _request
+
+    assert _request.RING_ENTRIES == layout.Layout.RING_ENTRIES
+    assert _request.RING_WORDS == layout.Layout.RING_WORDS
+    assert layout.Layout.RING_ENTRY.size == layout.WORD * _request.RING_WORDS
+
+
+@pytest.mark.parametrize(
+    "exemplars", [(ROWS + 2 * WIDTH, RING, ROWS), (0, ROWS, 0), (-1, 1, 1)]
+)
+def test_a_ring_beyond_the_memory_is_refused(exemplars):
+    needs_module("flaskprof.metrics._request")
+    with pytest.raises(IndexError):
+        Cells(array("q", [0] * (ROWS + 2 * WIDTH)), BOUNDS, BUCKETS, exemplars)
 
 
 def test_words_go_on_in_other_memory(cells, words):

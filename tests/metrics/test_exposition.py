@@ -193,6 +193,17 @@ def test_of_several_processes_they_are_left_out_with_a_word(ask, host, tmp_path,
     other.close()
 
 
+def test_of_several_processes_they_are_left_out_before_others_have_answered(
+    ask, host, metrics, caplog
+):
+    prometheus_client.Counter("orders", "Orders.", registry=host).inc(3)
+    client = Client(metrics_app(metrics.collector))
+    page = client.get("/", environ_overrides={"wsgi.multiprocess": True}).text
+    assert "\nflaskprof_workers 1.0\n" in page
+    assert "orders_total" not in page
+    assert "set PROMETHEUS_MULTIPROC_DIR" in caplog.text
+
+
 # Two processes of an application in prometheus_client's multiprocess mode.
 COUNT_ORDERS = """
 import prometheus_client

@@ -31,6 +31,17 @@ def counts(port):
     }
 
 
+@pytest.mark.parametrize(("workers", "is_served"), [(1, True), (2, False)])
+def test_metrics_of_one_process_are_served_where_it_is_the_only_one(
+    workers, is_served, tmp_path
+):
+    """Even before others have answered; prometheus_client has some from its start."""
+    with serve("gunicorn-gthread", tmp_path, "-w", str(workers)) as running:
+        found = samples(running.port)
+    assert ("python_info" in {sample.name for sample in found}) == is_served
+    assert [s.value for s in found if s.name == table.LIVE_WORKERS.name] == [1]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data")

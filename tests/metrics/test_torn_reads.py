@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import os
 
-from counting_workers import STEP, nursery
+import pytest
+from counting_workers import ROUTES, STEP, nursery
 
 from flaskprof.metrics.archive import Archive
 from flaskprof.metrics.reader import survey
+from needs import needs_module
 
 CELLS = int(os.environ.get("FLASKPROF_TORN_READS", "100000"))
 
 
-def test_no_cell_and_no_exemplar_is_ever_read_half_written(tmp_path):
+@pytest.mark.parametrize("way", ["python", "c"])
+def test_no_cell_and_no_exemplar_is_ever_read_half_written(way, tmp_path):
+    if way == "c":
+        needs_module("flaskprof.metrics._request")
     read_cells = read_exemplars = changes = 0
     last = {}
     with nursery() as processes:
-        processes.start("write", tmp_path / "metrics")
+        processes.start("write", tmp_path / "metrics", way)
         while read_cells < CELLS:
             found = survey(tmp_path / "metrics", Archive())
             assert (found.alive, found.skipped) == (1, 0)
             (group,) = found.groups.values()
             totals = group.living.totals()
             rows = [row for row in totals.requests.values() if row.labels[0] == "GET"]
-            assert len(rows) == 4
+            assert len(rows) == ROUTES
             for row in rows:
                 assert [cell % STEP for cell in row.cells] == [0] * len(row.cells)
                 before = last.get(row.labels, 0)

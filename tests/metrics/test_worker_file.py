@@ -92,7 +92,7 @@ def test_of_many_exemplars_the_newest_256_stay(directory):
     file = WorkerFile(bounds_in_ns(BUCKETS), 300)
     for number in range(300):
         place = file.request_place(["GET", f"/{number}", "200"])
-        file.add_exemplar(place, 1, number, PROFILE, TRACE)
+        file.add_exemplar(place, number, PROFILE, TRACE)
     file.place(directory)
     exemplars = read(directory).totals.exemplars
     assert sorted(one.value_ns for one in exemplars.values()) == list(range(44, 300))

@@ -55,6 +55,12 @@ def test_without_the_application_it_is_a_library_that_is_no_database_s():
     assert (Path(file).name, line, function) == ("datastore.py", 2, "ask")
 
 
+def test_a_database_library_is_none_of_the_application_s_wherever_it_lies():
+    vendored = compiled("/srv/shop/vendor/sqlalchemy/engine/base.py")
+    vendored.__globals__["__name__"] = "sqlalchemy.engine.base"
+    assert below(MIDDLEWARE, APPLICATION, vendored) == ("/srv/shop/views.py", 2, "ask")
+
+
 def test_what_lies_beyond_our_middleware_is_never_named():
     assert below(SERVER, MIDDLEWARE, DATABASE) == ("", 0, "")
     assert place_of_call(None) == ("", 0, "")

@@ -228,3 +228,20 @@ def test_stacks_that_were_estimated_are_noted(tmp_path, name):
     notes = {found.title: found.notes for found in store.list(CaptureQuery()).records}
     assert notes[f"0{row.suffix}"] == ()
     assert "estimated from sums" in notes[f"1{row.suffix}"][0]
+
+
+def test_a_file_that_is_named_is_read_once_until_it_changes(make):
+    path = make("once.prof")
+    read = []
+
+    def reader(name, data):
+        read.append(name)
+        return read_profile(data)
+
+    store = FileStore([path], reader=reader)
+    (record,) = store.list(CaptureQuery()).records
+    assert store.record(record.id) == record
+    assert read == ["once.prof"]
+    os.utime(path, ns=(1, 1))
+    store.record(record.id)
+    assert read == ["once.prof"] * 2

@@ -11,7 +11,7 @@ from test_viewer_browser import SHOTS, SIZES, browser, faults, serve  # noqa: F4
 from werkzeug.test import Client
 
 from flaskprof.formats.pprof import write_pprof
-from flaskprof.profiles.flame import difference
+from flaskprof.profiles.flame import difference, flame_tree
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
@@ -263,6 +263,41 @@ def test_kinds_can_be_dimmed_and_say_their_share(show, exact):
     page.select_option("[name=colour]", "file")
     assert "colour=file" in page.url
     assert button.is_hidden()
+
+
+def test_calls_that_are_not_shown_have_their_share_in_the_legend(show, exact):
+    page = show(flame(exact))
+    assert page.locator(".flame-legend [data-if=unshown]").is_hidden()
+    tree = flame_tree(call_graph(shop()), max_nodes=9)
+    page.route("**/tree.json*", lambda route: route.fulfill(body=flame_json(tree)))
+    page.reload()
+    page.wait_for_selector(".flame-legend [data-if=unshown]")
+    shares = re.findall(r"(\d+\.\d)\s%", page.inner_text(".flame-legend"))
+    assert sum(map(float, shares)) == pytest.approx(100, abs=0.3)
+
+
+def test_two_fingers_zoom_where_they_are(show, exact):
+    page = show(flame(exact), has_touch=True)
+    canvas = page.locator("canvas.flame").bounding_box()
+    y, middle = canvas["y"] + 10, canvas["x"] + canvas["width"] / 2
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind, *places):
+        points = [{"x": x, "y": y, "id": number} for number, x in enumerate(places)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", middle - 30)
+    touch("touchStart", middle - 30, middle + 30)
+    for apart in (60, 120, 180, 240):
+        touch("touchMove", middle - apart, middle + apart)
+    touch("touchEnd", middle - 240)
+    touch("touchEnd")
+    page.wait_for_url("**range=*")
+    left, right = map(int, re.search(r"range=(\d+)-(\d+)", page.url).groups())
+    whole = flame_tree(shop()).total_ns[0]
+    assert (left + right) / 2 == pytest.approx(whole / 2, rel=0.02)
+    assert right - left == pytest.approx(whole / 8, rel=0.1)
+    assert page.evaluate("window.visualViewport.scale") == 1
 
 
 def test_a_difference_tells_what_got_slower_and_what_is_new(show, exact):

@@ -1,5 +1,6 @@
 """The viewer as a WSGI application: addresses, headers, negotiation and errors."""
 
+import gzip
 import io
 from http import HTTPStatus
 from wsgiref.util import setup_testing_defaults
@@ -11,6 +12,8 @@ from werkzeug.test import Client, EnvironBuilder
 from flaskprof import log
 from flaskprof.errors import StoreError
 from flaskprof.ids import new_capture_id
+from flaskprof.web.app import Viewer
+from flaskprof.web.parsed import ParsedProfiles
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -279,3 +282,25 @@ def test_every_link_works_where_the_viewer_is_mounted_deeper(viewer, capture):
     assert f"{root}/c/{capture.id}" in done
     assert any("view=sandwich&fn=" in url for url in done)
     assert any(url.endswith("/export/prof") for url in done)
+
+
+def test_what_is_shown_is_sent_compressed_to_whoever_takes_that(client, capture):
+    url = f"/c/{capture.id}?view=table"
+    plain = client.get(url)
+    small = client.get(url, headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
+    assert small.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(small.data) == plain.data
+    assert {"Accept", "Accept-Encoding"} <= {name.title() for name in small.vary}
+    saved = client.get(f"/c/{capture.id}.prof", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in saved.headers
+
+
+def test_a_capture_is_read_before_it_is_asked_for(store, settings, capture):
+    profiles = ParsedProfiles()
+    viewer = Viewer(store, settings=settings, profiles=profiles)
+    viewer.prepare(capture.id)
+    kept = len(profiles)
+    assert kept > 0
+    assert Client(viewer).get(f"/c/{capture.id}/tree.json").status_code == 200
+    assert len(profiles) == kept

@@ -262,6 +262,26 @@ def test_the_keyboard_reaches_content_and_search_first(browser, serve, viewer, c
     page.close()
 
 
+def test_a_table_is_sorted_in_place_and_the_back_button_undoes_it(
+    browser, serve, viewer, store
+):
+    record = add_tree(store)
+    page = browser.new_page(viewport=SIZES["desk"])
+    found = faults(page)
+    page.goto(f"{serve(viewer)}/c/{record.id}?view=table")
+    page.evaluate("window.isSame = true")
+    page.focus("thead a:text('Cumulative')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("th.cumulative[aria-sort=descending] a:focus")
+    assert "sort=cumulative" in page.url
+    page.go_back()
+    page.wait_for_selector("th.self[aria-sort=descending]")
+    assert "sort=" not in page.url
+    assert page.evaluate("window.isSame")
+    page.close()
+    assert found == []
+
+
 def test_keys_lead_through_the_views_of_a_profile(browser, serve, viewer, store):
     record = add_tree(store)
     page = browser.new_page(viewport=SIZES["desk"])

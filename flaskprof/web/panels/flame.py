@@ -25,10 +25,12 @@ _ROWS = 10
 class FlamePanel:
     """Where the script finds what it draws, and whoever has no script the same in rows.
 
-    The script itself restricts it to the application's own code.
+    The script itself restricts it to the application's own code; `first_url` is what it asks
+    for at first.
     """
 
     data_url: str
+    first_url: str
     function_url: str
     tree_url: str
     table_url: str
@@ -40,6 +42,7 @@ def flame(subject: Subject, function: Function | None) -> Panel:
     """Show the stacks as boxes; a program gets the functions with their times."""
     view = FlamePanel(
         data_url=subject.tree_data(app=""),
+        first_url=subject.tree_data(),
         function_url=subject.page(view="sandwich", fn="KEY", app=""),
         tree_url=subject.page(view="tree", fn=subject.key(function)),
         table_url=subject.page(view="table", fn=subject.key(function)),

@@ -31,7 +31,7 @@ class SandwichView:
 
 def sandwich(subject: Subject, function: Function | None) -> Panel:
     """Show callers above and callees below; without a selection, of the hottest function."""
-    function = function or subject.hottest
+    function = function or subject.overall.hottest
     is_sampled = subject.truth == "sampled"
     if function is None:
         return Panel("_sandwich.html", SandwichView(None, is_sampled), dict)

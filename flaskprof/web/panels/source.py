@@ -49,7 +49,7 @@ class SourceView:
 
 def source(subject: Subject, function: Function | None) -> Panel:
     """Show where a function is defined; without a selection, the hottest one."""
-    function = function or subject.hottest
+    function = function or subject.overall.hottest
     if function is None:
         return Panel("_source.html", SourceView(None, refused="The profile is empty."), dict)
     name = function_name(function, url=subject.function_page(function))

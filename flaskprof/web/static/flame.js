@@ -118,9 +118,9 @@ class FlameView {
     const url = new URL(source, location);
     if (app) url.searchParams.set("app", app);
     const response = await fetch(url, { headers: { Accept: "application/json" } });
-    const data = await response.json();
-    if (!response.ok) throw new Error(data.detail || response.statusText);
-    return data;
+    if (response.ok) return response.json();
+    const { detail } = await response.json().catch(() => ({}));
+    throw new Error(detail || response.statusText);
   }
 
   search() {
@@ -691,7 +691,10 @@ class FlameView {
     const isSo = {
       file: isByFile, difference: tree.isDifference, recursive: tree.recursive !== null,
       sampled: tree.truth === "sampled", estimated: tree.truth === "estimated",
+      unshown: tree.unshown > 0 && !isByFile && !tree.isDifference,
     };
+    this.part.legend.querySelector("[data-if=unshown] .share").textContent =
+      percent(tree.unshown, tree.whole);
     for (const sample of this.part.legend.querySelectorAll("[data-if]"))
       sample.hidden = !isSo[sample.dataset.if];
   }

@@ -46,11 +46,12 @@ class FlameTree {
     const next = rowStart.slice();
     this.rows = new Int32Array(count);
     this.kinds = {}; // nanoseconds of their own code
+    this.unshown = 0; // and of calls that have no box of their own
     for (let node = 0; node < count; node++) {
       this.rows[next[depth[node]]++] = node;
       const kind = slug(functions.kind[this.function[node]]);
-      if (node && !(this.folded && this.folded[node]))
-        this.kinds[kind] = (this.kinds[kind] || 0) + this.self[node];
+      if (this.folded && this.folded[node]) this.unshown += this.self[node];
+      else if (node) this.kinds[kind] = (this.kinds[kind] || 0) + this.self[node];
     }
   }
 

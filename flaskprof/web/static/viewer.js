@@ -62,7 +62,8 @@
     return true;
   };
 
-  // A row of the tree opens in place: the page is fetched, and its panel takes the other's.
+  // A row of the tree opens and a table is sorted in place: the page is fetched, and its panel
+  // takes the other's. The head that was used is used again.
   const show = async (url, isNew) => {
     const response = await fetch(url, { headers: { Accept: "text/html" } });
     if (!response.ok) return location.assign(url);
@@ -70,12 +71,14 @@
     const [old, panel] = [one("#panel"), one("#panel", page)];
     if (!old || !panel) return location.assign(url);
     const sideways = one(".scroller", old)?.scrollLeft ?? 0;
+    const head = all("thead a", old).indexOf(document.activeElement);
     old.replaceWith(document.adoptNode(panel));
     const scroller = one(".scroller", panel);
     if (scroller) scroller.scrollLeft = sideways;
     if (isNew) history.pushState({ soft: true }, "", url);
     const id = new URL(url, location.href).hash.slice(1);
     if (id) focus(document.getElementById(id));
+    else all("thead a", panel)[head]?.focus({ preventScroll: true });
   };
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-soft]");

@@ -129,7 +129,7 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
     if wanted and selected is None and not subject.is_application_only:
         raise NotFound("This profile holds no function of that address.")
     panel = _BY_NAME[name](subject, selected)
-    record, graph = subject.whole_record, subject.graph
+    record, graph, overall = subject.whole_record, subject.graph, subject.overall
     truth = subject.truth
 
     def data() -> Mapping[str, Any]:
@@ -152,11 +152,11 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         title=subject.title,
         parts=_parts(subject),
         truth=truth,
-        total=seconds(graph.total_seconds),
-        total_calls=count(graph.total_calls),
+        total=seconds(overall.seconds),
+        total_calls=count(overall.calls),
         functions=count(len(graph.functions)),
-        kinds=kind_shares(graph),
-        hottest=_row(subject, subject.hottest),
+        kinds=kind_shares(overall),
+        hottest=_row(subject, overall.hottest),
         tabs=_tabs(subject, name, wanted),
         is_application_only=subject.is_application_only,
         has_estimated_times=subject.is_application_only and not subject.has_stacks,

@@ -73,6 +73,7 @@ class CompareView:
     notes: Sequence[str]
     has_calls: bool
     tree_url: str
+    first_tree_url: str
     function_url: str
     turned_url: str
     app_url: str
@@ -218,6 +219,7 @@ def compare_page(visit: Visit) -> Page | Redirect:
         has_calls=has_calls,
         # The flame view adds what of the page's query it honours.
         tree_url=visit.links.compare_tree(**both.query),
+        first_tree_url=visit.links.compare_tree(**both.query, **app),
         function_url=both.after.page(view="sandwich", fn="KEY", app=""),
         turned_url=visit.links.compare(**both.turned.query, **app, **state.to_query()),
         app_url=visit.links.compare(
