@@ -49,9 +49,10 @@ OVERFLOW = "_overflow_"
 _PAGE_WORDS = 512
 _BOUNDS_AT = 16
 LABEL_WORDS = 16  # for each slot, on the average
-# Beside the exceptions: 64 of our own, and the cells of sections, templates, queries and what
-# the application declares (`flaskprof.metrics.series`).
-_MORE_COUNTERS = 64 + 1472 + 402
+# By version of the layout, the counters beside the exceptions: 64 of our own; since version 2
+# the cells of sections, templates, queries and what the application declares, too
+# (`flaskprof.metrics.series`).
+_MORE_COUNTERS = {1: 64, VERSION: 64 + 1472 + 402}
 _MAX_WORDS = 1 << 27  # a file of more than a gigabyte is none of ours
 
 
@@ -120,6 +121,7 @@ class Layout:
 
     bounds_ns: tuple[int, ...]
     slots: int
+    version: int = VERSION
 
     RING_ENTRIES = 256
     RING_WORDS = 8
@@ -151,7 +153,8 @@ class Layout:
     @cached_property
     def counters(self) -> Area:
         """The area of counters and gauges: one cell for each slot."""
-        return _area(self.requests.end, Header.COUNTERS, self.slots + _MORE_COUNTERS, 1)
+        slots = self.slots + _MORE_COUNTERS[self.version]
+        return _area(self.requests.end, Header.COUNTERS, slots, 1)
 
     @cached_property
     def words(self) -> int:
@@ -172,7 +175,7 @@ class Layout:
 
     def write_header(self, words: memoryview, created_ns: int, pid: int) -> None:
         """Fill in what does not change; the slots of `words` are all free."""
-        words[Header.VERSION] = VERSION
+        words[Header.VERSION] = self.version
         words[Header.CREATED] = created_ns
         words[Header.BUCKETS] = self.buckets_hash
         words[Header.BOUNDS] = len(self.bounds_ns)
@@ -184,11 +187,19 @@ class Layout:
 
     @staticmethod
     def read(words: memoryview) -> Layout:
-        """Return the layout that a header speaks of; raises ValueError if it cannot be."""
-        bounds, slots = words[Header.BOUNDS], words[Header.SLOTS]
+        """Return the layout that a header speaks of; raises ValueError if it cannot be.
+
+        It may be of this version or of the one before.
+        """
+        bounds, slots, version = (
+            words[place] for place in (Header.BOUNDS, Header.SLOTS, Header.VERSION)
+        )
+        if version not in _MORE_COUNTERS:
+            raise ValueError("a worker file of an unknown version")
         if not (0 < bounds < _PAGE_WORDS * 8 and 0 < slots < _MAX_WORDS // FIXED_CELLS):
             raise ValueError("a header that makes no sense")
-        layout = _known_layout(tuple(words[_BOUNDS_AT : _BOUNDS_AT + bounds]), slots)
+        bounds_ns = tuple(words[_BOUNDS_AT : _BOUNDS_AT + bounds])
+        layout = _known_layout(bounds_ns, slots, version)
         if layout.words > min(len(words), _MAX_WORDS):
             raise ValueError("a file that is too short for its header")
         if words[Header.BUCKETS] != layout.buckets_hash:

@@ -143,8 +143,6 @@ def _layout(words: memoryview) -> Layout:
         raise ValueError("not a worker file")
     if words[Header.VERSION] > VERSION:
         raise _NewerLayoutError("a worker file of a later version")
-    if words[Header.VERSION] != VERSION:
-        raise ValueError("a worker file of an unknown version")
     return Layout.read(words)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from counting_workers import counters_in, new_metrics, nursery, requests_in
 from flaskprof.metrics import folding, table
 from flaskprof.metrics.archive import archive_path, load_archive
 from flaskprof.metrics.folding import fold, read
-from flaskprof.metrics.layout import OVERFLOW, VERSION, WORD, Header
+from flaskprof.metrics.layout import OVERFLOW, VERSION, WORD, Header, Layout
 from flaskprof.metrics.reader import worker_files
 
 MS = 10**6
@@ -340,6 +341,29 @@ def test_a_file_of_a_later_layout_is_skipped_and_left_for_those_who_know_it(dire
     reading = read(directory)
     assert (requests_in(reading), reading.skipped, reading.dead) == ({B: 1}, 1, 0)
     assert [left for _, left in worker_files(directory)] == [path]
+
+
+@dataclass(frozen=True)
+class LayoutBefore(Layout):
+    """That of the version before."""
+
+    version: int = VERSION - 1
+
+
+def test_a_worker_of_the_layout_before_is_read_and_folded_as_any_other(directory, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("flaskprof.metrics.worker_file.Layout", LayoutBefore)
+        dead_worker(directory, "/a")
+        ((_, path),) = worker_files(directory)
+    dead_worker(directory, "/b")
+    ((_, first), (_, second)) = sorted(
+        worker_files(directory), key=lambda file: file[1] != path
+    )
+    assert (first, path.stat().st_size < second.stat().st_size) == (path, True)
+    expected = {A: 1, B: 1}
+    assert (requests_in(read(directory)), read(directory).skipped) == (expected, 0)
+    assert fold(directory) == 2
+    assert (requests_in(read(directory)), worker_files(directory)) == (expected, [])
 
 
 def test_a_worker_of_a_later_layout_is_left_alone_alive_and_dead_until_it_can_be_read(
