@@ -300,9 +300,13 @@ class _Estimate:
         # above, its edge, and its bounds.
         self._waiting: list[tuple[int, int, int, _Edge, int, int]] = []
         self._offered = 0
-        of_root = 0 if sums.is_sampled else _EXACT
+        # Own times that do not add up to the roots (yappi's may not) leave the whole in doubt,
+        # beyond the rounding of each.
+        own = sum(sums.self_ns)
+        is_sure = whole - own <= len(sums.functions)
+        of_root = _EXACT if is_sure and not sums.is_sampled else 0
         root = _Edge(len(sums.functions), 0, whole, 0)
-        self._add(-1, root, (0, whole, whole, whole), of_root)
+        self._add(-1, root, (0, whole, whole if is_sure else own, whole), of_root)
         left = whole - sure
         for edge in sums.roots:
             if sums.of(edge.function).is_bounded:
