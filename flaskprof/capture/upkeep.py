@@ -170,7 +170,9 @@ def _alone_in(directory: Path, now: float, fresh_seconds: float) -> Iterator[boo
     try:
         if not _is_taken(lock) and abs(now - _last_round(lock)) >= fresh_seconds:
             yield True
-            os.pwrite(lock, f"{now:.3f}\n".encode(), 0)
+            # On a full volume the next round, which may make room, only comes sooner.
+            with suppress(OSError):
+                os.pwrite(lock, f"{now:.3f}\n".encode(), 0)
         else:
             yield False
     finally:

@@ -128,6 +128,16 @@ def test_a_round_is_not_done_beside_that_of_another_process_and_done_when_it_die
     assert len(chore.done) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")  # noqa: PTH110
+def test_on_a_full_volume_rounds_go_on_for_they_may_make_room(make, tmp_path):
+    (tmp_path / "upkeep.lock").symlink_to("/dev/full")
+    chore = Rounds()
+    upkeep = make(chore, rest_seconds=0.001)
+    upkeep.start()
+    chore.until(3)
+    assert upkeep.trouble() == ""
+
+
 def test_a_directory_that_is_not_there_is_not_made(make, tmp_path):
     chore = Rounds()
     upkeep = Upkeep(tmp_path / "data", {"chore": chore}, print)

@@ -104,7 +104,9 @@ def test_the_page_of_a_captured_order_names_its_n_plus_one(app, client):
         "queries"
     ]
     repeated = [query for query in queries if query["runs"] > 1]
-    assert [(query["runs"], query["function"]) for query in repeated] == [(lines, "order")]
+    assert [query["runs"] for query in repeated] == [lines]
+    # Before Python 3.12 a comprehension was a function of its own.
+    assert repeated[0]["function"] in {"order", "<listcomp>"}
     source = Path(shop.__file__).read_text("utf-8").splitlines()
     assert "line.product.name" in source[repeated[0]["line"] - 1]
 
