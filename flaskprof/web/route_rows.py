@@ -17,7 +17,7 @@ from flaskprof.metrics.layout import OVERFLOW
 from flaskprof.metrics.recent import HOUR, MINUTES, Route, Sums, Window, quantile, sum_of
 from flaskprof.web.figures import Figure, count, rate, seconds, share
 from flaskprof.web.links import Links
-from flaskprof.web.state import Head
+from flaskprof.web.state import Column, Head
 
 __all__ = [
     "WINDOWS",
@@ -104,25 +104,16 @@ class RouteRow:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    slug: str
-    text: str
-    hint: str
-    sort: str = ""
-    falls: bool = True
-
-
 _COLUMNS = (
-    _Column("function", "Route", "Method and route", "route", falls=False),
-    _Column("number", "Requests/s", "Answered in a second, on the average", "rate"),
-    _Column("number", "p50", "Half of the requests took no longer; estimated", "p50"),
-    _Column("number", "p95", "95 % of the requests took no longer; estimated", "p95"),
-    _Column("number", "p99", "99 % of the requests took no longer; estimated", "p99"),
-    _Column("number", "Errors", "Share of answers with a status from 500 on", "errors"),
-    _Column("timing", "Time", "Share of the time that all requests took together", "time"),
-    _Column("timing", "CPU", "Share of the processor time of all requests", "cpu"),
-    _Column(
+    Column("function", "Route", "Method and route", "route", falls=False),
+    Column("number", "Requests/s", "Answered in a second, on the average", "rate"),
+    Column("number", "p50", "Half of the requests took no longer; estimated", "p50"),
+    Column("number", "p95", "95 % of the requests took no longer; estimated", "p95"),
+    Column("number", "p99", "99 % of the requests took no longer; estimated", "p99"),
+    Column("number", "Errors", "Share of answers with a status from 500 on", "errors"),
+    Column("timing", "Time", "Share of the time that all requests took together", "time"),
+    Column("timing", "CPU", "Share of the processor time of all requests", "cpu"),
+    Column(
         "spread",
         "Latency",
         "A bar for each bucket of the metrics, from fast to slow; the dots are captures",
@@ -223,7 +214,7 @@ def route_heads(state: OverviewState, here: Callable[[OverviewState], str]) -> l
     return [_head(column, state, here) for column in _COLUMNS]
 
 
-def _head(column: _Column, state: OverviewState, here: Callable[[OverviewState], str]) -> Head:
+def _head(column: Column, state: OverviewState, here: Callable[[OverviewState], str]) -> Head:
     is_sorted = column.sort == state.sort
     falls = not state.is_descending if is_sorted else column.falls
     changed = OverviewState(state.window, column.sort, falls, state.search, state.shows_all)

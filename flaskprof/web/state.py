@@ -12,7 +12,15 @@ from werkzeug.exceptions import BadRequest
 from flaskprof.config import Settings, options
 from flaskprof.errors import ConfigError
 
-__all__ = ["MANY_ROWS", "ROWS_AT_FIRST", "Head", "TableState", "heads", "whole_number"]
+__all__ = [
+    "MANY_ROWS",
+    "ROWS_AT_FIRST",
+    "Column",
+    "Head",
+    "TableState",
+    "heads",
+    "whole_number",
+]
 
 ROWS_AT_FIRST = 100
 MANY_ROWS = 1000
@@ -94,7 +102,9 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
+    """A column of a table: `sort` is what sorts by it, if anything does, falling at first."""
+
     slug: str
     text: str
     hint: str
@@ -103,16 +113,16 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column("function", "Function", "Name of the function", "name", falls=False),
-    _Column("self", "Self", "Time in the function itself, without what it called", "self"),
-    _Column(
+    Column("function", "Function", "Name of the function", "name", falls=False),
+    Column("self", "Self", "Time in the function itself, without what it called", "self"),
+    Column(
         "cumulative", "Cumulative", "Time in the function and all that it called", "cumulative"
     ),
-    _Column("calls", "Calls", "All calls / those not made from within itself", "calls"),
-    _Column("per-call", "Self ÷ calls", "Self time of one call", "per_call"),
-    _Column("per-call", "Cum. ÷ calls", "Cumulative time of one primitive call"),
-    _Column("kind", "Kind", "Whose code it is, told by its path"),
-    _Column("where", "Where", "File and line of its definition", "file,line", falls=False),
+    Column("calls", "Calls", "All calls / those not made from within itself", "calls"),
+    Column("per-call", "Self ÷ calls", "Self time of one call", "per_call"),
+    Column("per-call", "Cum. ÷ calls", "Cumulative time of one primitive call"),
+    Column("kind", "Kind", "Whose code it is, told by its path"),
+    Column("where", "Where", "File and line of its definition", "file,line", falls=False),
 )
 
 
@@ -125,7 +135,7 @@ def heads(state: TableState, here: Callable[..., str]) -> list[Head]:
     return [_head(column, state, here) for column in _COLUMNS]
 
 
-def _head(column: _Column, state: TableState, here: Callable[..., str]) -> Head:
+def _head(column: Column, state: TableState, here: Callable[..., str]) -> Head:
     is_sorted = column.sort.partition(",")[0] == state.sort_by[0]
     falls = column.falls if state.is_descending is None else state.is_descending
     return Head(
