@@ -216,7 +216,7 @@ def test_a_query_that_fails_is_counted_and_its_exception_is_the_application_s(se
     assert traceback.extract_tb(seen[0].__traceback__)[0].name == "orders"
 
 
-def test_listeners_of_the_application_s_own_are_called_as_without(serve, engine):
+def test_listeners_of_the_application_s_own_are_called_as_without(serve, engine, directory):
     calls = []
 
     def before(cursor, statement, parameters, context):
@@ -243,7 +243,7 @@ def test_listeners_of_the_application_s_own_are_called_as_without(serve, engine)
             sa.event.listen(sa.Engine, "do_execute", listener)
         app = Flask("shop")
         app.add_url_rule("/orders", view_func=orders)
-        FlaskProf(app, dir="unused")
+        FlaskProf(app, dir=directory)
         assert app.test_client().get("/orders").text == "42"
     finally:
         for listener in (before, instead, never):
