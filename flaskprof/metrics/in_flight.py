@@ -51,7 +51,9 @@ _NAME = re.compile(r"([0-9a-f]{32})\.rows\Z")
 _MOST_BYTES = 1 << 16
 _MOST_TEXT = 200
 
+# A file that is read amid being written is read again, so often and with so much between.
 _TRIES = 20
+_WRITING_SECONDS = 0.001
 _TRY_AGAIN_SECONDS = 30.0
 # A process that dies while it makes its file leaves it under a hidden name.
 _HIDDEN_SECONDS = 60.0
@@ -324,6 +326,7 @@ def _read(path: Path) -> Worker | None:
                     return None
                 if worker is not None:
                     return worker
+                time.sleep(_WRITING_SECONDS)  # the process may have been put off amid it
         finally:
             os.close(descriptor)
     except (OSError, ValueError):

@@ -133,12 +133,12 @@ def test_rows_are_never_torn(tmp_path):
     seen = set()
     with other_process(CHANGE, tmp_path):
         while len(seen) < 300:
-            (worker,) = read_workers(tmp_path)
-            number = worker.rows[0].started_ns
-            text = str(number)
-            row = Row(number, "GET", (text * (1 + number % 20))[:200], text)
-            assert worker.rows == [row] * (1 + number % 50)
-            seen.add(number)
+            for worker in read_workers(tmp_path):  # none where it was put off while it wrote
+                number = worker.rows[0].started_ns
+                text = str(number)
+                row = Row(number, "GET", (text * (1 + number % 20))[:200], text)
+                assert worker.rows == [row] * (1 + number % 50)
+                seen.add(number)
 
 
 def test_whenever_a_process_is_killed_its_rows_are_gone(tmp_path):
@@ -146,7 +146,7 @@ def test_whenever_a_process_is_killed_its_rows_are_gone(tmp_path):
     for _ in range(10):
         with other_process(CHANGE, tmp_path) as process:
             for _ in range(made.randrange(50)):
-                assert read_workers(tmp_path)[0].pid == process.pid
+                assert {worker.pid for worker in read_workers(tmp_path)} <= {process.pid}
             process.kill()
             process.wait(20)
             assert read_workers(tmp_path) == []
