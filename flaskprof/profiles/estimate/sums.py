@@ -9,7 +9,6 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from flaskprof.errors import BadProfile
-from flaskprof.profiles.columns import columns_of
 from flaskprof.profiles.estimate.circles import circles
 from flaskprof.profiles.model import CallGraph
 
@@ -58,7 +57,7 @@ class EdgeSums:
     """
 
     def __init__(self, graph: CallGraph, least_share: float) -> None:
-        self._columns = columns = columns_of(graph.functions)
+        self._columns = columns = graph.columns
         self.functions = columns.names
         self.is_sampled = graph.is_sampled
         count = len(columns.names)
