@@ -37,6 +37,14 @@ class SumsColumns(NamedTuple):
             array("q", calls), array("q", primitive), array("d", own), array("d", cumulative)
         )
 
+    def append(self, sums: tuple[int, int, float, float]) -> None:
+        """Add the sums of one more function or edge."""
+        calls, primitive_calls, self_seconds, cumulative_seconds = self
+        calls.append(sums[0])
+        primitive_calls.append(sums[1])
+        self_seconds.append(sums[2])
+        cumulative_seconds.append(sums[3])
+
     def row(self, at: int) -> Sums:
         """Return the sums of one function or edge."""
         calls, primitive_calls, self_seconds, cumulative_seconds = self
