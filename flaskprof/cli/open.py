@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskprof.access import is_local
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
+from flaskprof.peer import is_local
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 from flaskprof.web.app import Viewer

@@ -13,9 +13,10 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
 from flaskprof.formats import FORMATS, format_of, read_file
@@ -42,15 +43,13 @@ _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     path: Path
     id: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Summary:
+class _Summary(NamedTuple):
     """What a file said when it was read, and how to know that it is still that file."""
 
     mtime_ns: int

@@ -21,20 +21,21 @@ from werkzeug.wrappers import Request, Response
 from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
+from flaskprof.late import Late
 from flaskprof.log import once
-from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, speedscope, templates
 from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
-from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from flaskprof.metrics.live import Live  # files are looked at without any metrics
 
 __all__ = ["Viewer"]
 
@@ -68,6 +69,8 @@ _NOT_THERE = (
     "No capture of that ID is here. It may have been removed, or its request is still under "
     "way: a capture appears once its response has been sent whole."
 )
+_roots_of = Late("flaskprof.web.source:roots_of")
+
 _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
 
 
@@ -146,7 +149,10 @@ class Viewer:
         )
 
     def _source_roots(self) -> Sequence[Path]:
-        return roots_of(self._settings.source, is_development=self._is_development())
+        roots: Sequence[Path] = _roots_of(
+            self._settings.source, is_development=self._is_development()
+        )
+        return roots
 
     def _explain(
         self, error: Exception, links: Links, capture_id: str

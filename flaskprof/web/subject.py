@@ -34,10 +34,13 @@ from flaskprof.web.links import function_key
 from flaskprof.web.parsed import Made, digest_of
 from flaskprof.web.visit import Visit
 
-__all__ = ["MOST_MERGED", "Subject", "is_foreign", "merged", "subject_of"]
+__all__ = ["MOST_MERGED", "MOST_OF_A_ROUTE", "Subject", "is_foreign", "merged", "subject_of"]
 
 MOST_MERGED = 100
 """How many captures are added up for one page."""
+
+MOST_OF_A_ROUTE = 25
+"""How many captures, the newest, stand for a route where its profile is added up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
