@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.table import ordered, rows_of
+from flaskprof.profiles.table import hottest, rows_of
 from flaskprof.web.panels import Panel
 from flaskprof.web.panels.table import table
 from flaskprof.web.rows import FunctionRow, function_row
@@ -52,7 +52,7 @@ def flame(subject: Subject, function: Function | None) -> Panel:
                 url=subject.function_page(row.function),
                 recording_ns=subject.recording_ns(row.function),
             )
-            for row in rows_of(subject.graph, ordered(subject.graph)[:_ROWS])
+            for row in rows_of(subject.graph, hottest(subject.graph, _ROWS))
         ],
         is_sampled=subject.truth == "sampled",
     )
