@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import fsum
@@ -14,6 +15,7 @@ __all__ = ["Change", "Comparison", "Mean", "compare", "matched"]
 
 
 _PICO = 12
+_ADDRESS = re.compile(r"(?<= at 0x)[0-9a-fA-F]+")
 
 
 class Mean(NamedTuple):
@@ -139,7 +141,9 @@ def matched(
 
     A function is itself, wherever its line is now, if its file has one of that name on both
     sides; else the one on the same line; else the one of that name in a file whose
-    `short_path` is the same, if there is one such on both sides.
+    `short_path` is the same, if there is one such on both sides. The address in a name such
+    as ``__new__ of type object at 0x7f5c253615a0``, which no other process has, is the last
+    to matter.
     """
     old, new = dict.fromkeys(before), dict.fromkeys(after)
     pairs: list[tuple[Function | None, Function | None]] = []
@@ -170,6 +174,7 @@ _KEYS: tuple[Callable[[Function], Hashable], ...] = (
     lambda function: (function.file, function.name),
     lambda function: function,
     lambda function: (short_path(function.file), function.name),
+    lambda function: (short_path(function.file), _ADDRESS.sub("", function.name)),
 )
 
 

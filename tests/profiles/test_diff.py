@@ -117,3 +117,10 @@ def test_samples_are_not_compared_with_calls():
     sampled = CallGraph(exact.functions, is_sampled=True)
     assert not compare(exact, sampled).has_like_counts
     assert compare(sampled, sampled).has_like_counts
+
+
+def test_builtins_match_though_each_process_has_them_at_an_address_of_its_own():
+    here = Function("~", 0, "<built-in method __new__ of type object at 0x7f5c253615a0>")
+    there = here._replace(name=here.name.replace("7f5c253615a0", "7FA51E5615A0"))
+    other = Function("~", 0, "<built-in method __new__ of another object at 0x7f5c253615a0>")
+    assert set(matched([here, other], [there])) == {(here, there), (other, None)}
