@@ -14,8 +14,8 @@ import click
 
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
-from flaskprof.peer import is_local
 from flaskprof.errors import BadProfile
+from flaskprof.peer import is_local
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 from flaskprof.web.app import Viewer
