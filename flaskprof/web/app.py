@@ -250,16 +250,15 @@ def _compressed(response: Response, request: Request) -> Response:
     No page holds a secret, which its length could give away.
     """
     body = response.get_data()
-    is_final = not {"Content-Disposition", "Content-Encoding"}.isdisjoint(
-        response.headers.keys()
-    )
-    if is_final or len(body) < _WORTH_COMPRESSING:
+    headers = response.headers
+    is_as_it_is = "Content-Disposition" in headers or "Content-Encoding" in headers
+    if is_as_it_is or len(body) < _WORTH_COMPRESSING:
         return response
     response.vary.add("Accept-Encoding")
     if _takes_gzip(request):
         # Level 1 takes a fifth of the time of the default and sends little more.
         response.set_data(gzip.compress(body, 1, mtime=0))
-        response.headers["Content-Encoding"] = "gzip"
+        headers["Content-Encoding"] = "gzip"
     return response
 
 
