@@ -19,6 +19,7 @@ Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree, Overall, bytes)
 
 # About what the parts of a profile take in memory, in bytes.
 _FUNCTION_BYTES = 300
+_EDGE_BYTES = 36
 _NODE_BYTES = 32
 _ESTIMATED_NODE_BYTES = 72
 _OVERALL_BYTES = 800
@@ -79,8 +80,8 @@ def _size(value: CallGraph | CallTree | EstimatedTree | Overall | bytes) -> int:
     if isinstance(value, Overall):
         return _OVERALL_BYTES
     if isinstance(value, CallGraph):
-        stats = value.functions.values()
-        return _FUNCTION_BYTES * sum(1 + len(of.callers) for of in stats)
+        columns = value.columns
+        return _FUNCTION_BYTES * len(columns) + _EDGE_BYTES * len(columns.caller)
     if isinstance(value, EstimatedTree):
         return _ESTIMATED_NODE_BYTES * len(value)  # its functions are those of the graph
     return _NODE_BYTES * len(value) + _FUNCTION_BYTES * len(value.functions)

@@ -29,7 +29,7 @@ from flaskprof.profiles.overall import Overall, overall
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
 from flaskprof.web.parsed import Made
 from flaskprof.web.visit import Visit
@@ -130,13 +130,13 @@ class Subject:
 
     @property
     def flame(self) -> bytes:
-        """The data of its flame view, which `flaskprof.web.flame_data` describes."""
+        """The data of its flame view, packed as `flaskprof.web.flame_data` describes."""
         is_sampled = self.truth == "sampled"
         suffix = ".pb.gz" if self.has_stacks else ".prof"
         return self._made(
             ("flame", is_sampled),
             suffix,
-            lambda: flame_json(flame_tree(self.tree, is_sampled=is_sampled)),
+            lambda: packed(flame_tree(self.tree, is_sampled=is_sampled)),
         )
 
     def recording_ns(self, function: Function) -> float | None:

@@ -18,7 +18,7 @@ from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import kind_of, label
 from flaskprof.web.differences import count_difference, seconds_difference, sentence
 from flaskprof.web.figures import Figure, Moment, count, moment, seconds, share
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
 from flaskprof.web.rows import FunctionName, function_name
 from flaskprof.web.sides import Sides, ids_of, sides
@@ -250,7 +250,7 @@ def compare_tree(visit: Visit) -> Data:
         for side in (both.before, both.after)
     )
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
-    return Data(flame_json(difference(before, after, is_sampled=is_sampled)))
+    return Data(packed(difference(before, after, is_sampled=is_sampled)))
 
 
 def compare_export(visit: Visit, name: str) -> Download:
