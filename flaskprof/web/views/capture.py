@@ -101,6 +101,8 @@ _PANELS: tuple[tuple[str, str, str, PanelOf], ...] = (
     ("tree", "Tree", "The calls as nested rows", tree),
     ("source", "Source", "A function's lines, with times where it is defined", source),
 )
+# What of a query says how the flame view is, beside the function.
+_DRAWN = ("zoom", "range", "at", "search", "shape", "colour", "off")
 _BY_NAME = {name: panel for name, _, _, panel in _PANELS}
 
 
@@ -188,8 +190,11 @@ def _at_first(query: Mapping[str, str]) -> str:
 
 
 def _tabs(subject: Subject, current: str, key: str) -> list[Tab]:
+    """Return the views, of the same function and, in the flame view, at the same place."""
+    query = subject.visit.query
+    kept = {name: query[name] for name in _DRAWN if name in query}
     return [
-        Tab(name, text, hint, subject.page(view=name, fn=key), name == current)
+        Tab(name, text, hint, subject.page(view=name, fn=key, **kept), name == current)
         for name, text, hint, _ in _PANELS
     ]
 
