@@ -142,7 +142,7 @@ class FlameView {
     if (!this.trees[app]) {
       this.part.message.textContent = "Loading…";
       try {
-        this.trees[app] = new FlameTree(await this.data(app));
+        this.trees[app] = await this.treeOf(app);
       } catch (error) {
         this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
         return;
@@ -156,16 +156,13 @@ class FlameView {
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
-  async data(app) {
+  async treeOf(app) {
     const { source } = this.canvas.dataset;
     if (source.startsWith("#"))
-      return JSON.parse(document.querySelector(source + (app && "-app")).textContent);
+      return new FlameTree(JSON.parse(document.querySelector(source + (app && "-app")).textContent));
     const url = new URL(source, location);
     if (app) url.searchParams.set("app", app);
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    if (response.ok) return response.json();
-    const { detail } = await response.json().catch(() => ({}));
-    throw new Error(detail || response.statusText);
+    return FlameTree.from(url.href);
   }
 
   search() {
