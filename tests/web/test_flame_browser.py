@@ -246,10 +246,12 @@ def test_the_keyboard_does_everything(show, exact):
     press("ArrowUp")
     assert box(page)[0] == "serve"
     press("Enter")
+    page.wait_for_load_state("networkidle")
     press("o")
     page.wait_for_url("**app=1*")
     page.wait_for_selector(".flame-box :text('Self, with other code')")
     assert box(page)[1]["self"] == str(310 * MS)
+    page.wait_for_load_state("networkidle")
 
 
 def test_kinds_can_be_dimmed_and_their_shares_are_said_once(show, exact):
