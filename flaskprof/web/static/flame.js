@@ -552,7 +552,7 @@ class FlameView {
       const y = this.row(tree.depth[node]) * ROW - scrolled;
       if (right < x || y < -ROW || y > this.height) return;
       // What would be too narrow to be seen is a mark.
-      if (right - x < 3) return this.fill(colour, x - 1, y, 3);
+      if (right - x < 3) return this.fill(colour, Math.round(x) - 1, y, 3);
       pen.strokeStyle = colour;
       pen.lineWidth = line;
       pen.strokeRect(x + line / 2, y + line / 2, Math.max(0, right - x - line - 1), ROW - 1 - line);
