@@ -1,6 +1,7 @@
 """`flaskprof open` and `flaskprof demo`: real servers, asked over HTTP."""
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -87,6 +88,23 @@ def test_several_files_are_opened_at_the_list(tmp_path, profile):
         assert response.status == 200
         assert b"one.prof" in body
         assert b"two.prof" in body
+
+
+def test_source_beside_a_profile_is_shown_as_a_script_that_was_recorded_names_it(tmp_path):
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    (recorded / "job.py").write_text("def work():\n    return sum(range(9))\n\n\nwork()\n")
+    command = [sys.executable, "-m", "cProfile", "-o", "job.prof", "job.py"]
+    subprocess.run(command, cwd=recorded, check=True)
+    with running(tmp_path, "open", "recorded/job.prof", "--no-browser") as (_, port, path):
+        table = get(port, f"{path}?view=table", Accept="application/json")[1]
+        url = next(
+            row["link"] for row in json.loads(table)["table"]["rows"] if row["name"] == "work"
+        )
+        source = url.replace("view=sandwich", "view=source")
+        body = get(port, source, Accept="application/json")[1]
+    assert json.loads(body)["source"]["first_line"] == 1
+    assert json.loads(body)["source"]["last_line"] == 2
 
 
 def test_a_page_that_reached_loopback_by_another_name_is_refused(tmp_path, profile):

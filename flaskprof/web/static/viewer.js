@@ -158,6 +158,9 @@
     }
   });
 
+  // What is selected is in sight, however long the rows before it are.
+  one("tr.current")?.scrollIntoView({ block: "nearest" });
+
   // Times are printed in UTC; pointing at one tells it in the reader's own time zone.
   for (const time of all("time[datetime]")) {
     time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
