@@ -4,7 +4,7 @@ A large profile has more edges than anyone looks at. An object for each of its n
 several times the memory and the time of the arrays in which they stand here; who asks for a
 function is given its `FunctionStats`, and who goes through all of them takes the arrays::
 
-    columns = columns_of(graph.functions)
+    columns = graph.columns
     for function, seconds in zip(columns.names, columns.total.self_seconds, strict=True):
         ...
 """
@@ -12,10 +12,11 @@ function is given its `FunctionStats`, and who goes through all of them takes th
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from flaskprof.profiles.model import Function, FunctionStats, Sums
+from flaskprof.profiles.function import Function, FunctionStats, Sums
 
 __all__ = ["Columns", "SumsColumns", "columns_of"]
 
@@ -60,7 +61,7 @@ class Columns(Mapping[Function, FunctionStats]):
     type "i". No function comes twice, and no caller twice among the edges of a function.
     """
 
-    __slots__ = ("_index", "caller", "edges", "first_edge", "names", "total")
+    __slots__ = ("_by_name", "_index", "caller", "edges", "first_edge", "names", "total")
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Columns(Mapping[Function, FunctionStats]):
         self.caller = caller
         self.edges = edges
         self._index: dict[Function, int] | None = None
+        self._by_name: array[int] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -96,6 +98,18 @@ class Columns(Mapping[Function, FunctionStats]):
         if self._index is None:
             self._index = dict(zip(self.names, range(len(self.names)), strict=True))
         return self._index
+
+    @property
+    def by_name(self) -> array[int]:
+        """The numbers of the functions in the order of file, line and name."""
+        if self._by_name is None:
+            order = sorted(range(len(self.names)), key=self.names.__getitem__)
+            self._by_name = array("i", order)
+        return self._by_name
+
+    def callee(self, edge: int) -> Function:
+        """Return the function that an edge is of."""
+        return self.names[bisect_right(self.first_edge, edge) - 1]
 
     def callers(self, number: int) -> dict[Function, Sums]:
         """Return the edges of a function by its number."""

@@ -1,6 +1,7 @@
 """`flaskprof open` and `flaskprof demo`: real servers, asked over HTTP."""
 
 import http.client
+import marshal
 import os
 import re
 import signal
@@ -65,6 +66,18 @@ def get(port, path, **headers):
         return response, response.read()
     finally:
         connection.close()
+
+
+def test_a_file_whose_stacks_cannot_be_drawn_is_served_with_its_table(tmp_path):
+    long = {("app.py", 1, "eternal"): (1, 1, 1e11, 1e11, {})}
+    (tmp_path / "long.prof").write_bytes(marshal.dumps(long))
+    with running(tmp_path, "open", "long.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path + "?view=table")
+        assert response.status == 200
+        assert b"eternal" in body
+        response, body = get(port, path + "/tree.json")
+        assert response.status == 422
+        assert b"292 years" in body
 
 
 def test_one_file_is_opened_at_its_own_page(tmp_path, profile):
