@@ -20,6 +20,7 @@ from flaskprof.web.differences import count_difference, seconds_difference, sent
 from flaskprof.web.figures import Figure, Moment, count, moment, seconds, share
 from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
+from flaskprof.web.panels.flame import elsewhere
 from flaskprof.web.rows import FunctionName, function_name
 from flaskprof.web.sides import Sides, ids_of, sides
 from flaskprof.web.state import Head, whole_number
@@ -71,7 +72,7 @@ class CompareView(NamedTuple):
     has_calls: bool
     tree_url: str
     first_tree_url: str
-    function_url: str
+    elsewhere: Mapping[str, str]
     turned_url: str
     app_url: str
     is_application_only: bool
@@ -216,7 +217,7 @@ def compare_page(visit: Visit) -> Page | Redirect:
         # The flame view adds what of the page's query it honours.
         tree_url=visit.links.compare_tree(**both.query),
         first_tree_url=visit.links.compare_tree(**both.query, **app),
-        function_url=both.after.page(view="sandwich", fn="KEY", app=""),
+        elsewhere=elsewhere(both.after),
         turned_url=visit.links.compare(**both.turned.query, **app, **state.to_query()),
         app_url=visit.links.compare(
             **both.query, **({} if app else {"app": "1"}), **state.to_query()
