@@ -356,7 +356,8 @@ def test_all_boxes_of_the_function_are_added_up_and_none_is_too_narrow_to_be_mar
     assert "Calls 5 40.0 ms each" in text
     marked = """() => {
         const canvas = document.querySelector("canvas.flame");
-        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const size = [canvas.width, canvas.height];
+        const { data } = canvas.getContext("2d").getImageData(0, 0, ...size);
         let found = 0;
         for (let at = 0; at < data.length; at += 4)
             found += data[at] === 0x7a && data[at + 1] === 0x1f && data[at + 2] === 0xa2;
