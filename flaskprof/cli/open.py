@@ -7,17 +7,18 @@ import logging
 import threading
 import webbrowser
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flaskprof.access import is_local
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
 from flaskprof.config import Settings
+from flaskprof.errors import BadProfile
+from flaskprof.peer import is_local
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 from flaskprof.web.app import Viewer
@@ -59,8 +60,9 @@ def command(
     """Look at profiles in the browser.
 
     FILE is what cProfile or another profiler wrote, a pprof profile (.pb.gz), collapsed
-    stacks (.collapsed), or a folder, which stands for every *.prof file below it. They are
-    served to this machine alone, until Control-C.
+    stacks (.collapsed), or a folder, which stands for every *.prof file below it. One file is
+    shown, two are compared, the first as before and the second as after; of more there is a
+    list. They are served to this machine alone, until Control-C.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     profiles = ParsedProfiles()
@@ -68,7 +70,12 @@ def command(
         store = FileStore(files, reader=profiles.read)
         page = store.list(CaptureQuery(limit=2))
     links = Links("")
-    path = links.capture(page.records[0].id) if page.matching == 1 else links.captures()
+    is_one, is_pair = page.matching == 1, page.matching == len(store.named) == 2
+    path = links.captures()
+    if is_one:
+        path = links.capture(page.records[0].id)
+    elif is_pair:
+        path = links.compare(a=store.named[0], b=store.named[1])
     with listen(port) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}{path}"
         click.echo(f"{url} (Control-C ends it)")
@@ -83,9 +90,9 @@ def command(
             is_development=lambda: True,
             profiles=profiles,
         )
-        if page.matching == 1:
+        if is_one:
             # While the browser starts; whoever is earlier waits no longer than without it.
-            with _without_collections():
+            with _without_collections(), suppress(BadProfile):  # its page says what is wrong
                 viewer.prepare(page.records[0].id)
         serve(_for_this_machine(viewer), listener)
 

@@ -29,6 +29,8 @@ _FRAMEWORKS = re.compile(
     r"|gunicorn|waitress|gevent|greenlet|eventlet|uvicorn|uwsgi\w*|asgiref)(?:[/\\.]|\Z)",
     re.IGNORECASE,
 )
+# The shop that shows what flaskprof does is an application, wherever it is installed.
+_DEMO = re.compile(r"flaskprof[/\\]demo[/\\]")
 _FROZEN = "<frozen "
 _NOT_IN_FILES = ("", "~")
 
@@ -62,6 +64,8 @@ def _kind_of_file(file: str) -> Kind:
     if file in _NOT_IN_FILES:
         return Kind.BUILTIN
     if installed := _PACKAGES.match(file):
+        if _DEMO.match(file, installed.end()):
+            return Kind.APPLICATION
         is_framework = _FRAMEWORKS.match(file, installed.end())
         return Kind.FRAMEWORK if is_framework else Kind.LIBRARY
     if file.startswith(_FROZEN) or _STANDARD_LIBRARY.match(file):

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,9 +34,9 @@ What is not known comes before all that is.
 class CaptureQuery:
     """Which captures to list: exact matches on the given fields, and in which order.
 
-    `search` is a text that the route holds, whatever its case. `sort` is a key of `SORTS`;
-    captures that are equal in it have some order that stays the same. `limit` captures are
-    listed after the first `offset` ones.
+    `search` is a text that the route holds, or the name of a file, whatever its case. `sort`
+    is a key of `SORTS`; captures that are equal in it have some order that stays the same.
+    `limit` captures are listed after the first `offset` ones.
     """
 
     route: str | None = None
@@ -67,6 +67,11 @@ class Store(Protocol):
     cannot be read.
     """
 
+    @property
+    def holds(self) -> str:
+        """What it is a collection of, in the plural: "captures" or "files"."""
+        ...
+
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of captures."""
         ...
@@ -95,4 +100,8 @@ class Store(Protocol):
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file of a capture, named by its suffix, as `.prof`."""
+        ...
+
+    def stamp(self, capture_id: str, suffix: str) -> Hashable:
+        """Return what changes when the content of that file does, without reading it."""
         ...

@@ -12,10 +12,12 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
 from flaskprof.formats import FORMATS, format_of, read_file
@@ -28,7 +30,7 @@ from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
 from flaskprof.store.spread import bin_of
 
-__all__ = ["TRIGGER", "FileStore"]
+__all__ = ["TRIGGER", "FileStore", "Reader"]
 
 TRIGGER = "file"
 """The trigger of every record: nobody asked for these, they were there."""
@@ -42,15 +44,13 @@ _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     path: Path
     id: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Summary:
+class _Summary(NamedTuple):
     """What a file said when it was read, and how to know that it is still that file."""
 
     mtime_ns: int
@@ -61,6 +61,9 @@ class _Summary:
     has_stacks: bool = False
 
 
+Reader = Callable[[str, Hashable, Callable[[], bytes]], Profile]
+"""Returns the profile of a file by its name, its stamp, and what returns its bytes."""
+
 _Description = tuple[float, str, tuple[str, ...], bool]
 """Of a profile seconds, exactness, notes, and whether there are stacks."""
 
@@ -69,7 +72,7 @@ class FileStore:
     """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
 
     The end of a file's name tells its format; what tells none is read as ``.prof``. `reader`
-    returns the profile of a name and bytes, as `read_file` does.
+    may know the profile of a file by its stamp, and else reads it as `read_file` does.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
     are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
@@ -77,13 +80,16 @@ class FileStore:
 
     A record's `started` is when the file was last changed, its duration the time that the
     profile covers. Its ID is made from its path and that time, when the store is made.
+    `named` are the IDs of the files that were named, in that order.
     """
+
+    holds = "files"
 
     def __init__(
         self,
         paths: Iterable[str | os.PathLike[str]],
         *,
-        reader: Callable[[str, bytes], Profile] = read_file,
+        reader: Reader = lambda name, _, load: read_file(name, load()),
     ) -> None:
         self._reader = reader
         self._lock = threading.Lock()
@@ -95,13 +101,16 @@ class FileStore:
             if path.is_dir():
                 found |= {file: _status(file) for file in _profiles_below(path)}
             else:
-                named[path.resolve()] = _status(path)
-                described[path.resolve()] = self._checked(path)
+                real = path.resolve()
+                named[real] = _status(path)
+                described[real] = self._checked(path, _stamp(real, named[real]))
         statuses = found | named
         titles = _titles(list(statuses))
         files = [
             _File(path, _id(path, status), titles[path]) for path, status in statuses.items()
         ]
+        ids = {file.path: file.id for file in files}
+        self.named = [ids[path] for path in named]
         files.sort(key=lambda file: file.id, reverse=True)
         self._files = {file.id: file for file in files}
         for file in files:
@@ -112,9 +121,9 @@ class FileStore:
                 )
 
     def list(self, query: CaptureQuery) -> CapturePage:
-        """Return one page of the files; they differ in time of change and duration alone."""
+        """Return one page of the files; they differ in name, time of change and duration."""
         present = [file for file in self._files.values() if file.path.exists()]
-        matching = present if _is_wanted(query) else []
+        matching = [file for file in present if _is_wanted(query, file)]
         page = slice(query.offset, query.offset + query.limit)
         if query.sort == "duration":
             # All are read once for it.
@@ -122,9 +131,9 @@ class FileStore:
             found.sort(key=SORTS["duration"], reverse=query.is_descending)
             records = found[page]
         else:
-            is_turned = query.sort == "started" and not query.is_descending
-            ordered = matching[::-1] if is_turned else matching
-            records = [self._describe(file) for file in ordered[page]]
+            if key := _ORDERS.get(query.sort):
+                matching.sort(key=key, reverse=query.is_descending)
+            records = [self._describe(file) for file in matching[page]]
         return CapturePage(
             records=records,
             matching=len(matching),
@@ -177,7 +186,18 @@ class FileStore:
             profile = read_file(file.path.name, content)
             if isinstance(profile, CallTree) or not wanted.has_stacks:
                 return wanted.write(profile, self.record(capture_id))
-        raise CaptureNotFound(f"{file.path} has no {suffix[:20]!r} beside it")
+        raise _none_beside(file.path, suffix)
+
+    def stamp(self, capture_id: str, suffix: str) -> Hashable:
+        """Return what changes when the content of that file does: of all suffixes the same."""
+        file = self._file(capture_id)
+        try:
+            status = file.path.stat()
+        except OSError:
+            raise CaptureNotFound(f"{file.path} is no longer there") from None
+        if suffix == ".pb.gz" and not self._summary(file).has_stacks:
+            raise _none_beside(file.path, suffix)
+        return _stamp(file.path, status)
 
     def _file(self, capture_id: str) -> _File:
         try:
@@ -203,27 +223,30 @@ class FileStore:
         try:
             status = file.path.stat()
         except OSError:
-            return _Summary(0, 0, 0.0, "exact", (f"{file.title} is no longer there.",))
+            return _Summary(0, 0, 0.0, "", (f"{file.title} is no longer there.",))
         with self._lock:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        summary = _Summary(status.st_mtime_ns, status.st_size, *self._described(file.path))
+        stamp = _stamp(file.path, status)
+        summary = _Summary(
+            status.st_mtime_ns, status.st_size, *self._described(file.path, stamp)
+        )
         with self._lock:
             self._summaries[file.id] = summary
         return summary
 
-    def _described(self, path: Path) -> _Description:
+    def _described(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; never fails."""
         try:
-            return _description(self._reader(path.name, _read(path)))
+            return _description(self._reader(path.name, stamp, partial(_read, path)))
         except FlaskprofError as error:
-            return 0.0, "exact", (f"This file cannot be shown: {error}",), False
+            return 0.0, "", (f"This file cannot be shown: {error}",), False
 
-    def _checked(self, path: Path) -> _Description:
+    def _checked(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; raises what says why it cannot be."""
         try:
-            return _description(self._reader(path.name, _read(path)))
+            return _description(self._reader(path.name, stamp, partial(_read, path)))
         except BadProfile as error:
             raise BadProfile(f"{path}: {error}") from error
 
@@ -236,10 +259,17 @@ def _description(profile: Profile) -> _Description:
     return graph.total_seconds, exactness, notes, has_stacks
 
 
-def _is_wanted(query: CaptureQuery) -> bool:
-    """Whether a query asks for files at all: they have neither method nor route."""
-    has_more = query.route or query.method or query.search
-    return not has_more and query.trigger in (None, TRIGGER)
+def _is_wanted(query: CaptureQuery, file: _File) -> bool:
+    """Whether a query asks for a file: they have neither method nor route, but names."""
+    is_for_files = not (query.route or query.method) and query.trigger in (None, TRIGGER)
+    return is_for_files and query.search.casefold() in file.title.casefold()
+
+
+_ORDERS: Mapping[str, Callable[[_File], str]] = {
+    "started": lambda file: file.id,
+    "route": lambda file: file.title.casefold(),
+}
+"""What files can be sorted by without being read."""
 
 
 def _profiles_below(folder: Path) -> list[Path]:
@@ -256,6 +286,14 @@ def _profiles_below(folder: Path) -> list[Path]:
             "name one of its folders instead"
         )
     return files
+
+
+def _stamp(path: Path, status: os.stat_result) -> Hashable:
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _none_beside(path: Path, suffix: str) -> CaptureNotFound:
+    return CaptureNotFound(f"{path} has no {suffix[:20]!r} beside it")
 
 
 def _status(path: Path) -> os.stat_result:

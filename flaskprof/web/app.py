@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
@@ -21,20 +21,21 @@ from werkzeug.wrappers import Request, Response
 from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
+from flaskprof.late import Late
 from flaskprof.log import once
-from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, speedscope, templates
 from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
-from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from flaskprof.metrics.live import Live  # files are looked at without any metrics
 
 __all__ = ["Viewer"]
 
@@ -68,7 +69,17 @@ _NOT_THERE = (
     "No capture of that ID is here. It may have been removed, or its request is still under "
     "way: a capture appears once its response has been sent whole."
 )
+_roots_of = Late("flaskprof.web.source:roots_of")
+
 _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
+
+
+class _Frame(NamedTuple):
+    """What every page has around it: where it leads to, and what there is."""
+
+    links: Links
+    holds: str
+    is_watched: bool
 
 
 class Viewer:
@@ -119,10 +130,10 @@ class Viewer:
                 self._visit(request.args, links, f"{request.scheme}://{request.host}"),
                 **arguments,
             )
-            return _answer(answer, request, links)
+            return _answer(answer, request, self._frame(links))
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
-            return _page(page, request, links, headers)
+            return _page(page, request, self._frame(links), headers)
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
@@ -130,7 +141,7 @@ class Viewer:
         for endpoint in ("capture", "capture_tree"):
             answer = VIEWS[endpoint](visit, capture_id=capture_id)
             if isinstance(answer, Page):
-                _html(answer, visit.links)
+                _html(answer, self._frame(visit.links))
 
     def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(
@@ -145,8 +156,14 @@ class Viewer:
             source_roots=self._source_roots,
         )
 
+    def _frame(self, links: Links) -> _Frame:
+        return _Frame(links, self._store.holds, is_watched=self._live is not None)
+
     def _source_roots(self) -> Sequence[Path]:
-        return roots_of(self._settings.source, is_development=self._is_development())
+        roots: Sequence[Path] = _roots_of(
+            self._settings.source, is_development=self._is_development()
+        )
+        return roots
 
     def _explain(
         self, error: Exception, links: Links, capture_id: str
@@ -189,20 +206,20 @@ def _sentence(error: Exception) -> str:
 
 
 def _answer(
-    answer: Page | Download | Data | Redirect, request: Request, links: Links
+    answer: Page | Download | Data | Redirect, request: Request, frame: _Frame
 ) -> Response:
     match answer:
         case Download():
             return _download(answer)
         case Data():
-            return _data(answer)
+            return _data(answer, request)
         case Redirect():
             return Response(status=303, headers={**_SECURITY, "Location": answer.url})
-    return _page(answer, request, links)
+    return _page(answer, request, frame)
 
 
 def _page(
-    page: Page, request: Request, links: Links, headers: Mapping[str, str] | None = None
+    page: Page, request: Request, frame: _Frame, headers: Mapping[str, str] | None = None
 ) -> Response:
     headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
     if wants_json(request.environ):
@@ -210,16 +227,16 @@ def _page(
         # half characters a foreign name holds.
         body = json.dumps(page.data(), allow_nan=False).encode("ascii")
         return Response(body, page.status, headers, content_type=page.json_type)
-    text = _html(page, links)
+    text = _html(page, frame)
     return Response(
         text.encode("utf-8"), page.status, headers, content_type="text/html; charset=utf-8"
     )
 
 
-def _html(page: Page, links: Links) -> str:
+def _html(page: Page, frame: _Frame) -> str:
     versions = {name: asset.version for name, asset in assets().items()}
     template = templates().get_template(page.template)
-    return template.render(view=page.view, links=links, versions=versions)
+    return template.render(view=page.view, versions=versions, **frame._asdict())
 
 
 def _download(download: Download) -> Response:
@@ -229,8 +246,13 @@ def _download(download: Download) -> Response:
     return Response(download.body, 200, headers, content_type=download.mimetype)
 
 
-def _data(data: Data) -> Response:
-    return Response(data.body, 200, _SECURITY, content_type="application/json")
+def _data(data: Data, request: Request) -> Response:
+    headers = {**_SECURITY, "Vary": "Accept-Encoding"}
+    if not _takes_gzip(request):
+        body = gzip.decompress(data.packed)
+        return Response(body, 200, headers, content_type="application/json")
+    headers["Content-Encoding"] = "gzip"
+    return Response(data.packed, 200, headers, content_type="application/json")
 
 
 def _compressed(response: Response, request: Request) -> Response:
@@ -239,14 +261,20 @@ def _compressed(response: Response, request: Request) -> Response:
     No page holds a secret, which its length could give away.
     """
     body = response.get_data()
-    if "Content-Disposition" in response.headers or len(body) < _WORTH_COMPRESSING:
+    headers = response.headers
+    is_as_it_is = "Content-Disposition" in headers or "Content-Encoding" in headers
+    if is_as_it_is or len(body) < _WORTH_COMPRESSING:
         return response
     response.vary.add("Accept-Encoding")
-    if request.accept_encodings["gzip"] > 0:
+    if _takes_gzip(request):
         # Level 1 takes a fifth of the time of the default and sends little more.
         response.set_data(gzip.compress(body, 1, mtime=0))
-        response.headers["Content-Encoding"] = "gzip"
+        headers["Content-Encoding"] = "gzip"
     return response
+
+
+def _takes_gzip(request: Request) -> bool:
+    return request.accept_encodings["gzip"] > 0
 
 
 def _asset(name: str, version: str) -> Response:

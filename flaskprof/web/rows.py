@@ -7,8 +7,8 @@ Nothing here reads a store or a clock. Bars are numbers between 0 and 100, for t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.overall import Overall
@@ -65,9 +65,8 @@ _MUCH_RECORDING = 0.2
 _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureRow:
-    """One capture in the list."""
+class CaptureRow(NamedTuple):
+    """One capture in the list; `problem` is why it cannot be shown, if it cannot."""
 
     id: str
     url: str
@@ -83,10 +82,10 @@ class CaptureRow:
     trigger: str
     exactness: str
     where: str
+    problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A line of the metadata: what it is called and what it says."""
 
     term: str
@@ -94,8 +93,7 @@ class Fact:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """What is known of one capture beside its profile."""
 
     capture_id: str
@@ -118,8 +116,7 @@ class Summary:
     notes: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class KindShare:
+class KindShare(NamedTuple):
     """How much time is the own of one kind of code; the bar begins at `start`."""
 
     text: str
@@ -130,8 +127,7 @@ class KindShare:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionName:
+class FunctionName(NamedTuple):
     """How a function is called on a page; `path` is its file, shortened."""
 
     url: str
@@ -143,8 +139,7 @@ class FunctionName:
     kind_slug: str
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRow:
+class FunctionRow(NamedTuple):
     """A function, or an edge to it, with its sums; the bars are shares of a whole."""
 
     function: FunctionName
@@ -173,13 +168,14 @@ def capture_row(
         status="" if record.status is None else str(record.status),
         status_kind=_status_kind(record.status),
         started=moment(record.started, now),
-        wall=seconds(record.duration_seconds),
+        wall=seconds(record.duration_seconds if record.exactness else None),
         wall_bar=_bar(record.duration_seconds, longest_seconds),
         cpu=seconds(record.cpu_seconds),
         cpu_bar=_bar(record.cpu_seconds or 0.0, longest_seconds),
         trigger=record.trigger,
         exactness=record.exactness,
         where=" ".join(part for part in (record.service, record.host) if part),
+        problem="" if record.exactness else " ".join(record.notes),
     )
 
 

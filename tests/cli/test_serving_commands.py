@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import marshal
 import os
 import re
 import signal
@@ -68,6 +69,18 @@ def get(port, path, **headers):
         connection.close()
 
 
+def test_a_file_whose_stacks_cannot_be_drawn_is_served_with_its_table(tmp_path):
+    long = {("app.py", 1, "eternal"): (1, 1, 1e11, 1e11, {})}
+    (tmp_path / "long.prof").write_bytes(marshal.dumps(long))
+    with running(tmp_path, "open", "long.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path + "?view=table")
+        assert response.status == 200
+        assert b"eternal" in body
+        response, body = get(port, path + "/tree.json")
+        assert response.status == 422
+        assert b"292 years" in body
+
+
 def test_one_file_is_opened_at_its_own_page(tmp_path, profile):
     (tmp_path / "my.prof").write_bytes(profile)
     with running(tmp_path, "open", "my.prof", "--no-browser") as (_, port, path):
@@ -105,6 +118,17 @@ def test_source_beside_a_profile_is_shown_as_a_script_that_was_recorded_names_it
         body = get(port, source, Accept="application/json")[1]
     assert json.loads(body)["source"]["first_line"] == 1
     assert json.loads(body)["source"]["last_line"] == 2
+
+
+def test_two_files_are_opened_as_a_comparison_in_the_order_given(tmp_path, profile):
+    for name in ("new.prof", "old.prof"):
+        (tmp_path / name).write_bytes(profile)
+    os.utime(tmp_path / "old.prof", (1, 1))
+    with running(tmp_path, "open", "new.prof", "old.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path, Accept="application/json")
+        assert response.status == 200
+        data = json.loads(body)
+        assert [data[side]["name"] for side in ("before", "after")] == ["new.prof", "old.prof"]
 
 
 def test_a_page_that_reached_loopback_by_another_name_is_refused(tmp_path, profile):

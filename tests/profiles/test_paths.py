@@ -20,6 +20,8 @@ PATHS = [
     ("/v/site-packages/flask_login/utils.py", Kind.FRAMEWORK, "flask_login/utils.py"),
     ("/v/site-packages/flasktools/utils.py", Kind.LIBRARY, "flasktools/utils.py"),
     ("/v/site-packages/bottle.py", Kind.FRAMEWORK, "bottle.py"),
+    ("/v/site-packages/flaskprof/middleware.py", Kind.FRAMEWORK, "flaskprof/middleware.py"),
+    ("/v/site-packages/flaskprof/demo/shop.py", Kind.APPLICATION, "flaskprof/demo/shop.py"),
     ("/usr/lib/python3/dist-packages/apt/cache.py", Kind.LIBRARY, "apt/cache.py"),
     (r"C:\venv\Lib\site-packages\flask\app.py", Kind.FRAMEWORK, r"flask\app.py"),
     (

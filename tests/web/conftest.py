@@ -51,6 +51,8 @@ HOSTILE = [
 class MemoryStore:
     """A store of records and files that are given to it."""
 
+    holds = "captures"
+
     def __init__(self):
         self.records: dict[str, CaptureRecord] = {}
         self.announced: set[str] = set()
@@ -113,6 +115,9 @@ class MemoryStore:
             return self.files[capture_id, suffix]
         except KeyError:
             raise CaptureNotFound(f"no {suffix} of capture {capture_id}") from None
+
+    def stamp(self, capture_id: str, suffix: str) -> bytes:
+        return self.read(capture_id, suffix)
 
 
 def _values(records: Sequence[CaptureRecord], name: str) -> list[str]:

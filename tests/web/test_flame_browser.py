@@ -12,7 +12,8 @@ from captured import add_tree
 from werkzeug.test import Client
 
 from flaskprof.formats.pprof import write_pprof
-from flaskprof.profiles.flame import difference, flame_tree
+from flaskprof.profiles.flame import flame_tree
+from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph

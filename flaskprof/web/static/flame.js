@@ -7,6 +7,19 @@ const LABELLED = 26; // what is wider has a label
 const FILES = 6; // colours that stand for files
 const STATE = ["zoom", "range", "search", "shape", "colour", "app", "fn", "at", "off"];
 const isFile = !location.protocol.startsWith("http");
+// What estimates are covered with: eight pixels wide and high.
+const TILES = {
+  hatch(pen) {
+    for (const x of [-8, 0, 8]) {
+      pen.moveTo(x - 1, 9);
+      pen.lineTo(x + 9, -1);
+    }
+  },
+  dots(pen) {
+    pen.rect(1.5, 1.5, 1, 1);
+    pen.rect(5.5, 5.5, 1, 1);
+  },
+};
 
 class FlameView {
   constructor(canvas) {
@@ -376,19 +389,14 @@ class FlameView {
     this.isOff = kind.map((name) => this.off.has(slug(name)));
     this.fills = kind.map((name, at) => this.colours[
       this.state.colour === "file" ? `file-${hash(file[at]) % FILES}` : slug(name)]);
-    this.hatch = this.pattern((pen) => {
-      for (const x of [-8, 0, 8]) {
-        pen.moveTo(x - 1, 9);
-        pen.lineTo(x + 9, -1);
-      }
-    });
-    this.dots = this.pattern((pen) => {
-      pen.rect(1.5, 1.5, 1, 1);
-      pen.rect(5.5, 5.5, 1, 1);
-    });
+    this.patterns = {};
   }
 
-  pattern(trace) {
+  pattern(name) {
+    return (this.patterns[name] ??= this.tile(TILES[name]));
+  }
+
+  tile(trace) {
     const tile = document.createElement("canvas");
     tile.width = tile.height = Math.round(8 * this.ratio);
     const pen = tile.getContext("2d");
@@ -477,7 +485,7 @@ class FlameView {
     else if (tree.isDifference) colour = this.changeColour(node);
     this.fill(colour, from, y, room, ROW - 1, isFaint ? this.faint : 1);
     if (room > 3 && !this.isSure(node))
-      this.fill(tree.truth === "sampled" && !tree.low ? this.dots : this.hatch, from, y, room);
+      this.fill(this.pattern(tree.truth === "sampled" && !tree.low ? "dots" : "hatch"), from, y, room);
     if (room > 3 && node && tree.isDifference && !(tree.before[node] && tree.after[node])) {
       const isGone = tree.before[node] > 0;
       this.fill(isGone ? colours.gone : colours.added, isGone ? to - 4 : from, y, 4);
@@ -577,9 +585,9 @@ class FlameView {
   }
 
   name(node) {
-    const { folded, names } = this.tree;
+    const { folded } = this.tree;
     if (!node) return "all";
-    if (!this.isRest(node)) return names[this.tree.function[node]] || "(no name)";
+    if (!this.isRest(node)) return this.tree.name(this.tree.function[node]) || "(no name)";
     return folded[node] > 0 ? many(folded[node], "smaller call") : "calls that are not shown";
   }
 
@@ -629,7 +637,7 @@ class FlameView {
         isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
     }
     if (isAll && this.isNamed(node) && !tree.isDifference) {
-      const { boxes, time } = tree.find(tree.names.map((_, at) => at === tree.function[node]));
+      const { boxes, time } = tree.find(tree.functions.kind.map((_, at) => at === tree.function[node]));
       if (boxes > 1)
         lines.push([`In all ${grouped(boxes)} boxes of it`, this.about(time, isExact), percent(time, tree.whole), ""]);
     }

@@ -7,18 +7,23 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import BadRequest, NotFound
 
 from flaskprof.profiles.diff import Change, Comparison, Mean, compare
-from flaskprof.profiles.flame import difference
+from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.mean import mean
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import kind_of, label
-from flaskprof.web.differences import count_difference, seconds_difference, sentence
-from flaskprof.web.figures import Figure, Moment, count, moment, seconds, share
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.differences import (
+    count_difference,
+    seconds_difference,
+    sentence,
+    share_difference,
+)
+from flaskprof.web.figures import Figure, Moment, count, moment, seconds
+from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
 from flaskprof.web.panels.flame import elsewhere
 from flaskprof.web.rows import FunctionName, function_name
@@ -32,8 +37,7 @@ __all__ = ["compare_export", "compare_page", "compare_tree"]
 ROWS_A_PAGE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """One side of a comparison."""
 
     role: str
@@ -45,8 +49,7 @@ class Side:
     total: Figure
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRow:
+class ChangeRow(NamedTuple):
     """A function with what it was before and is after.
 
     `bar` is how long the bar of the difference is, of 50; `presence` is "new", "gone" or "".
@@ -61,10 +64,10 @@ class ChangeRow:
     is_slower: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CompareView:
+class CompareView(NamedTuple):
     """What changed, in a sentence, as a flame view and as a table."""
 
+    title: str
     sides: Sequence[Side]
     sentence: str
     change: Figure
@@ -93,8 +96,7 @@ class CompareView:
     next_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(NamedTuple):
     slug: str
     text: str
     hint: str
@@ -112,35 +114,33 @@ _COLUMNS = (
         lambda change: (change.function.name, change.function),
         falls=False,
     ),
-    _Column("number", "Self", "before", "self_before", lambda c: c.sums_before.self_seconds),
-    _Column(
-        "number", "after", "Self time after", "self_after", lambda c: c.sums_after.self_seconds
-    ),
-    _Column("timing", "±", "Difference in self time", "self", lambda c: c.self_seconds),
+    _Column("number", "Self before", "", "self_before", lambda c: c.sums_before.self_seconds),
+    _Column("number", "Self after", "", "self_after", lambda c: c.sums_after.self_seconds),
+    _Column("timing", "Self ±", "Difference in self time", "self", lambda c: c.self_seconds),
     _Column(
         "number",
-        "Cumulative",
-        "before",
+        "Cumulative before",
+        "",
         "cumulative_before",
         lambda c: c.sums_before.cumulative_seconds,
     ),
     _Column(
         "number",
-        "after",
-        "Cumulative time after",
+        "Cumulative after",
+        "",
         "cumulative_after",
         lambda c: c.sums_after.cumulative_seconds,
     ),
     _Column(
         "number",
-        "±",
+        "Cumulative ±",
         "Difference in cumulative time",
         "cumulative",
         lambda c: c.cumulative_seconds,
     ),
-    _Column("number", "Calls", "before", "calls_before", lambda c: c.sums_before.calls),
-    _Column("number", "after", "Calls after", "calls_after", lambda c: c.sums_after.calls),
-    _Column("number", "±", "Difference in calls", "calls", lambda c: c.calls),
+    _Column("number", "Calls before", "", "calls_before", lambda c: c.sums_before.calls),
+    _Column("number", "Calls after", "", "calls_after", lambda c: c.sums_after.calls),
+    _Column("number", "Calls ±", "Difference in calls", "calls", lambda c: c.calls),
 )
 _BY_SORT = {column.sort: column for column in _COLUMNS}
 _OF_CALLS = ("calls_before", "calls_after", "calls")
@@ -205,13 +205,14 @@ def compare_page(visit: Visit) -> Page | Redirect:
     has_calls = found.has_like_counts
     last = start + len(shown)
     view = CompareView(
+        title=" → ".join(dict.fromkeys((both.before.title, both.after.title))),
         sides=[
             _side("Before", both.before, found.seconds_before, visit.now),
             _side("After", both.after, found.seconds_after, visit.now),
         ],
         sentence=sentence(found),
         change=seconds_difference(found.seconds),
-        change_share=share(found.seconds / found.seconds_before)
+        change_share=share_difference(found.seconds / found.seconds_before)
         if found.seconds_before > 0
         else None,
         changed=count(len(found.changes)),
@@ -255,7 +256,7 @@ def compare_tree(visit: Visit) -> Data:
         for side in (both.before, both.after)
     )
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
-    return Data(flame_json(difference(before, after, is_sampled=is_sampled)))
+    return Data(packed(difference(before, after, is_sampled=is_sampled)))
 
 
 def compare_export(visit: Visit, name: str) -> Download:
@@ -326,7 +327,7 @@ def _head(
     order = "" if falls == column.falls else ("desc" if falls else "asc")
     return Head(
         column.slug,
-        "Samples" if is_sampled and column.text == "Calls" else column.text,
+        column.text.replace("Calls", "Samples") if is_sampled else column.text,
         column.hint,
         here(sort=column.sort, order=order),
         ("descending" if state.is_descending else "ascending") if is_sorted else "",
