@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Any, TypeVar
 
-from flaskprof.formats import FORMATS, format_of, read_file
+from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
@@ -55,8 +55,7 @@ class ParsedProfiles:
 
     def read(self, file_name: str, data: bytes) -> Profile:
         """Return the profile in a file as `read_file` does; raises `BadProfile`."""
-        row = format_of(file_name) or FORMATS["prof"]
-        is_prof = row.read is None or row is FORMATS["prof"]
+        is_prof = format_in(file_name, data) is FORMATS["prof"]
         return self.get(data) if is_prof else read_file(file_name, data)
 
     def made(self, key: Hashable, make: Callable[[], Made]) -> Made:
