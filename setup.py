@@ -8,7 +8,7 @@ import os
 
 from setuptools import Extension, setup
 
-MODULES = ("capture/_calltree", "metrics/_request")
+MODULES = ("capture/_calltree", "metrics/_request", "profiles/_marshal")
 
 EXTENSIONS = [
     Extension(

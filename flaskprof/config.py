@@ -8,7 +8,6 @@ that whoever runs a process can change it without touching its code.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
@@ -17,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from flaskprof import log
 from flaskprof.errors import ConfigError
+from flaskprof.late import Late
 
 __all__ = ["PREFIX", "Option", "Settings", "options"]
 
@@ -34,6 +34,8 @@ T = TypeVar("T")
 _KUBERNETES = re.compile(
     r"FLASKPROF_([A-Z0-9_]+_)?(SERVICE_HOST|(SERVICE_)?PORT(_[A-Z0-9_]+)?)\Z"
 )
+
+_near = Late("difflib:get_close_matches")
 
 # What flaskprof.wsgi reads before there are settings.
 _READ_ELSEWHERE = {PREFIX + "APP"}
@@ -64,16 +66,14 @@ DEFAULT_BUCKETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """How a value is read: from text or from a Python value; what is allowed, in words."""
 
     allowed: str
     read: Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One row of the table: a setting with its kind, default and help."""
 
     name: str
@@ -696,7 +696,7 @@ def _from_opentelemetry(environ: Mapping[str, str]) -> dict[str, str]:
 def _refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in keywords:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            near = _near(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"{name!r} is not a setting of flaskprof{hint}")
 
@@ -708,7 +708,7 @@ def _warn_of_unknown(names: Sequence[str], known: Sequence[str]) -> None:
             continue
         if _KUBERNETES.match(name):
             continue
-        near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), known, 1)
+        near = _near(name.removeprefix(PREFIX).lower(), known, 1)
         hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
         log.once(
             f"unknown {name}", "%s is not a setting of flaskprof and is ignored%s", name, hint

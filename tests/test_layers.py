@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,17 @@ PACKAGE = Path(flaskprof.__file__).parent
 
 # Lowest first. A module may import what stands in a row above its own.
 LAYERS = (
-    {"errors", "ids", "log", "rendering", "server_timing", "tracing", "view_names"},
+    {
+        "errors",
+        "ids",
+        "late",
+        "log",
+        "peer",
+        "rendering",
+        "server_timing",
+        "tracing",
+        "view_names",
+    },
     {"config", "profiles", "signals"},
     {"queries"},
     {"access", "record", "routes"},
@@ -70,11 +81,21 @@ def imported_parts(tree: ast.AST) -> Iterator[tuple[int, str]]:
                     yield node.lineno, LAZY.get(alias.name, alias.name)
 
 
+def late_parts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield line and part of each function of flaskprof that is imported when it is called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Late":
+            home = re.match(r"f?'flaskprof\.(\w+)", ast.unparse(node.args[0]))
+            if home:
+                yield node.lineno, home[1]
+
+
 def upward_imports(part: str, source: str) -> list[str]:
     """Describe each import that does not run downwards."""
+    tree = ast.parse(source)
     return [
         f"line {line}: {part} imports {target}"
-        for line, target in imported_parts(ast.parse(source))
+        for line, target in (*imported_parts(tree), *late_parts(tree))
         if target != part and LAYER_OF.get(target, len(LAYERS)) >= LAYER_OF[part]
     ]
 
@@ -99,6 +120,7 @@ def test_imports_run_strictly_downwards(path):
         "def late():\n    from flaskprof.web.app import Viewer",
         "if TYPE_CHECKING:\n    from flaskprof.wsgi import ProfilerMiddleware",
         "from flaskprof.metrics import registry",
+        "show = Late('flaskprof.web.views.route:route')",
     ],
 )
 def test_an_import_that_does_not_run_downwards_is_found(source):

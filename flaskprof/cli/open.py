@@ -7,14 +7,15 @@ import logging
 import threading
 import webbrowser
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from flaskprof.access import is_local
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
+from flaskprof.errors import BadProfile
+from flaskprof.peer import is_local
 from flaskprof.store import CaptureQuery
 from flaskprof.store.files import FileStore
 from flaskprof.web.app import Viewer
@@ -83,7 +84,7 @@ def command(
         )
         if page.matching == 1:
             # While the browser starts; whoever is earlier waits no longer than without it.
-            with _without_collections():
+            with _without_collections(), suppress(BadProfile):  # its page says what is wrong
                 viewer.prepare(page.records[0].id)
         serve(_for_this_machine(viewer), listener)
 

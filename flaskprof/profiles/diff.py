@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple
 
+from flaskprof.profiles.matching import matched
 from flaskprof.profiles.model import CallGraph, Function, Sums
-from flaskprof.profiles.paths import short_path
 
-__all__ = ["Change", "Comparison", "Mean", "compare", "matched"]
+__all__ = ["Change", "Comparison", "Mean", "compare"]
 
 
 _PICO = 12
-_ADDRESS = re.compile(r"(?<= at 0x)[0-9a-fA-F]+")
 
 
 class Mean(NamedTuple):
@@ -132,50 +129,6 @@ def compare(
         seconds_after,
         before.is_sampled == after.is_sampled,
     )
-
-
-def matched(
-    before: Iterable[Function], after: Iterable[Function]
-) -> list[tuple[Function | None, Function | None]]:
-    """Pair the functions of two profiles; whoever has no other is paired with None.
-
-    A function is itself, wherever its line is now, if its file has one of that name on both
-    sides; else the one on the same line; else the one of that name in a file whose
-    `short_path` is the same, if there is one such on both sides. The address in a name such
-    as ``__new__ of type object at 0x7f5c253615a0``, which no other process has, is the last
-    to matter.
-    """
-    old, new = dict.fromkeys(before), dict.fromkeys(after)
-    pairs: list[tuple[Function | None, Function | None]] = []
-    for key in _KEYS:
-        candidates, others = _only(old, key), _only(new, key)
-        for place, function in candidates.items():
-            other = others.get(place)
-            if function is not None and other is not None:
-                pairs.append((function, other))
-                del old[function], new[other]
-    pairs += [(function, None) for function in old]
-    pairs += [(None, function) for function in new]
-    return pairs
-
-
-def _only(
-    functions: Iterable[Function], key: Callable[[Function], Hashable]
-) -> dict[Hashable, Function | None]:
-    """Return the function of each key; None where that is not one alone."""
-    found: dict[Hashable, Function | None] = {}
-    for function in functions:
-        place = key(function)
-        found[place] = None if place in found else function
-    return found
-
-
-_KEYS: tuple[Callable[[Function], Hashable], ...] = (
-    lambda function: (function.file, function.name),
-    lambda function: function,
-    lambda function: (short_path(function.file), function.name),
-    lambda function: (short_path(function.file), _ADDRESS.sub("", function.name)),
-)
 
 
 def _same(sums: Sums, _captures: int) -> Mean:

@@ -10,40 +10,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+
+from flaskprof.profiles.columns import Columns, columns_of
+from flaskprof.profiles.function import Function, FunctionStats, Sums
 
 __all__ = ["CallGraph", "CallTree", "Function", "FunctionStats", "Profile", "Sums"]
-
-
-class Function(NamedTuple):
-    """What pstats calls a function key; builtins have the file ``~`` and line 0."""
-
-    file: str
-    line: int
-    name: str
-
-
-class Sums(NamedTuple):
-    """Calls and seconds of a function, or of one caller→callee edge.
-
-    `calls` counts every call, `primitive_calls` only those that are not made from within
-    another call of the same function (edge). `self_seconds` excludes callees;
-    `cumulative_seconds` includes them and counts a recursion once.
-    """
-
-    calls: int
-    primitive_calls: int
-    self_seconds: float
-    cumulative_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionStats:
-    """The sums of one function and, for each of its callers, those of the edge."""
-
-    total: Sums
-    callers: Mapping[Function, Sums] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +30,23 @@ class CallGraph:
     is_sampled: bool = False
 
     @property
+    def columns(self) -> Columns:
+        """The functions in columns: made anew, unless they are such already."""
+        return columns_of(self.functions)
+
+    @property
     def total_seconds(self) -> float:
         """The sum of all self times: the time that the profile covers."""
+        if isinstance(self.functions, Columns):
+            return sum(self.functions.total.self_seconds)
         # Of large profiles a list is summed up in half the time that a generator takes.
         return sum([stats.total.self_seconds for stats in self.functions.values()])
 
     @property
     def total_calls(self) -> int:
         """The sum of all calls, recursive ones included."""
+        if isinstance(self.functions, Columns):
+            return sum(self.functions.total.calls)
         return sum(stats.total.calls for stats in self.functions.values())
 
 

@@ -27,16 +27,18 @@ class Overall:
 
 def overall(graph: CallGraph) -> Overall:
     """Return what `graph` comes to."""
+    columns = graph.columns
+    seconds = columns.total.self_seconds
+    kinds = [kind_of(function) for function in columns.names]
     own_seconds = dict.fromkeys(Kind, 0.0)
-    most: dict[bool, tuple[float, Function | None]] = {}
-    calls = 0
-    for function, stats in graph.functions.items():
-        kind = kind_of(function)
-        seconds = stats.total.self_seconds
-        calls += stats.total.calls
-        own_seconds[kind] += seconds
-        is_own = kind is Kind.APPLICATION
-        if is_own not in most or seconds > most[is_own][0]:
-            most[is_own] = seconds, function
-    _, hottest = most.get(True) or most.get(False) or (0.0, None)
-    return Overall(graph.total_seconds, calls, own_seconds, hottest)
+    for kind, own in zip(kinds, seconds, strict=True):
+        own_seconds[kind] += own
+    of_application = [at for at, kind in enumerate(kinds) if kind is Kind.APPLICATION]
+    every = of_application or range(len(kinds))
+    hottest = max(every, key=seconds.__getitem__, default=None)
+    return Overall(
+        graph.total_seconds,
+        graph.total_calls,
+        own_seconds,
+        None if hottest is None else columns.names[hottest],
+    )

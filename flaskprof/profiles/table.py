@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from math import isfinite
-from operator import itemgetter
 from typing import Any
 
 from flaskprof.errors import ConfigError
+from flaskprof.profiles.columns import Columns
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label
 
@@ -19,6 +20,7 @@ __all__ = [
     "all_callees",
     "callees",
     "callers",
+    "hottest",
     "ordered",
     "row_of",
     "rows",
@@ -53,18 +55,19 @@ class Edge:
     sums: Sums
 
 
-_Item = tuple[Function, Sums]
-
-# Of each sort key its value and whether the greatest comes first.
-_ORDERS: dict[str, tuple[Callable[[_Item], Any], bool]] = {
-    "calls": (lambda item: item[1].calls, True),
-    "cumulative": (lambda item: item[1].cumulative_seconds, True),
-    "file": (lambda item: item[0].file, False),
-    "line": (lambda item: item[0].line, False),
-    "name": (lambda item: item[0].name, False),
-    "per_call": (lambda item: _ratio(item[1].self_seconds, item[1].calls), True),
-    "primitive": (lambda item: item[1].primitive_calls, True),
-    "self": (lambda item: item[1].self_seconds, True),
+# Of each sort key the values of all functions and whether the greatest comes first.
+_ORDERS: dict[str, tuple[Callable[[Columns], Sequence[Any]], bool]] = {
+    "calls": (lambda columns: columns.total.calls, True),
+    "cumulative": (lambda columns: columns.total.cumulative_seconds, True),
+    "file": (lambda columns: [name.file for name in columns.names], False),
+    "line": (lambda columns: [name.line for name in columns.names], False),
+    "name": (lambda columns: [name.name for name in columns.names], False),
+    "per_call": (
+        lambda columns: list(map(_ratio, columns.total.self_seconds, columns.total.calls)),
+        True,
+    ),
+    "primitive": (lambda columns: columns.total.primitive_calls, True),
+    "self": (lambda columns: columns.total.self_seconds, True),
 }
 
 
@@ -99,26 +102,41 @@ def ordered(
     descending: bool | None = None,
 ) -> list[Function]:
     """Return the functions of `rows` only: who shows a few of many makes `rows_of` these."""
-    text = search.casefold()
-    found = [
-        (function, stats.total)
-        for function, stats in graph.functions.items()
-        if not text or text in label(function).casefold()
-    ]
-    found.sort(key=itemgetter(0))
+    text, columns = search.casefold(), graph.columns
+    names = columns.names
+    found: Sequence[int] = columns.by_name
+    if text:
+        found = [at for at in found if text in label(names[at]).casefold()]
     for key in reversed(sort_by):
-        value, is_descending = _ORDERS[key]
-        found.sort(key=value, reverse=is_descending if descending is None else descending)
-    functions = [function for function, _ in found]
+        values, is_descending = _ORDERS[key]
+        found = sorted(
+            found,
+            key=values(columns).__getitem__,
+            reverse=is_descending if descending is None else descending,
+        )
+    functions = [names[at] for at in found]
     for restriction in restrictions:
         functions = _restricted(functions, restriction)
     return functions
 
 
+def hottest(graph: CallGraph, most: int) -> list[Function]:
+    """Return the first `most` functions of ``ordered(graph)``, without ordering all of them."""
+    columns = graph.columns
+    names, seconds = columns.names, columns.total.self_seconds
+    least = min(nlargest(most, seconds), default=0.0)
+    found = [at for at, own in enumerate(seconds) if own >= least]
+    found.sort(key=lambda at: (-seconds[at], names[at]))
+    return [names[at] for at in found[:most]]
+
+
 def rows_of(graph: CallGraph, functions: Iterable[Function]) -> list[Row]:
     """Return the rows of these functions of `graph`, in their order."""
-    whole = graph.total_seconds
-    return [_row(function, graph.functions[function].total, whole) for function in functions]
+    columns, whole = graph.columns, graph.total_seconds
+    return [
+        _row(function, columns.total.row(columns.index[function]), whole)
+        for function in functions
+    ]
 
 
 def row_of(graph: CallGraph, function: Function) -> Row:
@@ -133,23 +151,24 @@ def callers(graph: CallGraph, function: Function) -> list[Edge]:
 
 def callees(graph: CallGraph, function: Function) -> list[Edge]:
     """Return what `function` called, by cumulative time; `KeyError` if it is not in `graph`."""
-    if function not in graph.functions:
-        raise KeyError(function)
+    columns = graph.columns
+    number = columns.index[function]
     return _by_time(
         [
-            Edge(callee, stats.callers[function])
-            for callee, stats in graph.functions.items()
-            if function in stats.callers
+            Edge(columns.callee(edge), columns.edges.row(edge))
+            for edge, caller in enumerate(columns.caller)
+            if caller == number
         ]
     )
 
 
 def all_callees(graph: CallGraph) -> dict[Function, list[Edge]]:
     """Return what each function called, as `callees` does, of all that called any."""
+    columns = graph.columns
     found: dict[Function, list[Edge]] = {}
-    for callee, stats in graph.functions.items():
-        for caller, sums in stats.callers.items():
-            found.setdefault(caller, []).append(Edge(callee, sums))
+    for edge, caller in enumerate(columns.caller):
+        called = Edge(columns.callee(edge), columns.edges.row(edge))
+        found.setdefault(columns.names[caller], []).append(called)
     return {caller: _by_time(edges) for caller, edges in found.items()}
 
 

@@ -12,10 +12,12 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
 from flaskprof.formats import FORMATS, format_in, read_file
@@ -28,7 +30,7 @@ from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
 from flaskprof.store.spread import bin_of
 
-__all__ = ["TRIGGER", "FileStore"]
+__all__ = ["TRIGGER", "FileStore", "Reader"]
 
 TRIGGER = "file"
 """The trigger of every record: nobody asked for these, they were there."""
@@ -45,15 +47,13 @@ _FOUND = tuple(row.suffix for row in FORMATS.values() if row.read is not None)
 """What names of profiles in folders end with."""
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     path: Path
     id: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Summary:
+class _Summary(NamedTuple):
     """What a file said when it was read, and how to know that it is still that file."""
 
     mtime_ns: int
@@ -64,6 +64,9 @@ class _Summary:
     has_stacks: bool = False
 
 
+Reader = Callable[[str, Hashable, Callable[[], bytes]], Profile]
+"""Returns the profile of a file by its name, its stamp, and what returns its bytes."""
+
 _Description = tuple[float, str, tuple[str, ...], bool]
 """Of a profile seconds, exactness, notes, and whether there are stacks."""
 
@@ -72,7 +75,7 @@ class FileStore:
     """The profiles at `paths`: files of any name, and those below folders that names tell.
 
     What is in a file tells its format, and the end of its name where that does not. `reader`
-    returns the profile of a name and bytes, as `read_file` does.
+    may keep the profile of a file by its stamp, and reads it as `read_file` does.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
     are no profile or cannot be read; so does a folder without any. Those found in a folder
@@ -87,7 +90,7 @@ class FileStore:
         self,
         paths: Iterable[str | os.PathLike[str]],
         *,
-        reader: Callable[[str, bytes], Profile] = read_file,
+        reader: Reader = lambda name, _, load: read_file(name, load()),
     ) -> None:
         self._reader = reader
         self._lock = threading.Lock()
@@ -99,8 +102,9 @@ class FileStore:
             if path.is_dir():
                 found |= {file: _status(file) for file in _profiles_below(path)}
             else:
-                named[path.resolve()] = _status(path)
-                described[path.resolve()] = self._checked(path)
+                real = path.resolve()
+                named[real] = _status(path)
+                described[real] = self._checked(path, _stamp(real, named[real]))
         statuses = found | named
         titles = _titles(list(statuses))
         files = [
@@ -180,7 +184,18 @@ class FileStore:
             profile = read_file(file.path.name, content)
             if isinstance(profile, CallTree) or not wanted.has_stacks:
                 return wanted.write(profile, self.record(capture_id))
-        raise CaptureNotFound(f"{file.path} has no {suffix[:20]!r} beside it")
+        raise _none_beside(file.path, suffix)
+
+    def stamp(self, capture_id: str, suffix: str) -> Hashable:
+        """Return what changes when the content of that file does: of all suffixes the same."""
+        file = self._file(capture_id)
+        try:
+            status = file.path.stat()
+        except OSError:
+            raise CaptureNotFound(f"{file.path} is no longer there") from None
+        if suffix == ".pb.gz" and not self._summary(file).has_stacks:
+            raise _none_beside(file.path, suffix)
+        return _stamp(file.path, status)
 
     def _file(self, capture_id: str) -> _File:
         try:
@@ -211,22 +226,25 @@ class FileStore:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        summary = _Summary(status.st_mtime_ns, status.st_size, *self._described(file.path))
+        stamp = _stamp(file.path, status)
+        summary = _Summary(
+            status.st_mtime_ns, status.st_size, *self._described(file.path, stamp)
+        )
         with self._lock:
             self._summaries[file.id] = summary
         return summary
 
-    def _described(self, path: Path) -> _Description:
+    def _described(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; never fails."""
         try:
-            return _description(self._reader(path.name, _read(path)))
+            return _description(self._reader(path.name, stamp, partial(_read, path)))
         except FlaskprofError as error:
             return 0.0, "exact", (f"This file cannot be shown: {error}",), False
 
-    def _checked(self, path: Path) -> _Description:
+    def _checked(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; raises what says why it cannot be."""
         try:
-            return _description(self._reader(path.name, _read(path)))
+            return _description(self._reader(path.name, stamp, partial(_read, path)))
         except BadProfile as error:
             raise BadProfile(f"{path}: {error}") from error
 
@@ -266,6 +284,14 @@ def _profiles_below(folder: Path) -> list[Path]:
             "name one of its folders instead"
         )
     return files
+
+
+def _stamp(path: Path, status: os.stat_result) -> Hashable:
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _none_beside(path: Path, suffix: str) -> CaptureNotFound:
+    return CaptureNotFound(f"{path} has no {suffix[:20]!r} beside it")
 
 
 def _status(path: Path) -> os.stat_result:

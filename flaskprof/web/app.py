@@ -21,20 +21,21 @@ from werkzeug.wrappers import Request, Response
 from flaskprof.config import Settings
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.ids import is_capture_id, time_of
+from flaskprof.late import Late
 from flaskprof.log import once
-from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.assets import assets, speedscope, templates
 from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
-from flaskprof.web.source import roots_of
 from flaskprof.web.views import VIEWS
 from flaskprof.web.views.trouble import being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from flaskprof.metrics.live import Live  # files are looked at without any metrics
 
 __all__ = ["Viewer"]
 
@@ -68,6 +69,8 @@ _NOT_THERE = (
     "No capture of that ID is here. It may have been removed, or its request is still under "
     "way: a capture appears once its response has been sent whole."
 )
+_roots_of = Late("flaskprof.web.source:roots_of")
+
 _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
 
 
@@ -146,7 +149,10 @@ class Viewer:
         )
 
     def _source_roots(self) -> Sequence[Path]:
-        return roots_of(self._settings.source, is_development=self._is_development())
+        roots: Sequence[Path] = _roots_of(
+            self._settings.source, is_development=self._is_development()
+        )
+        return roots
 
     def _explain(
         self, error: Exception, links: Links, capture_id: str
@@ -195,7 +201,7 @@ def _answer(
         case Download():
             return _download(answer)
         case Data():
-            return _data(answer)
+            return _data(answer, request)
         case Redirect():
             return Response(status=303, headers={**_SECURITY, "Location": answer.url})
     return _page(answer, request, links)
@@ -229,8 +235,13 @@ def _download(download: Download) -> Response:
     return Response(download.body, 200, headers, content_type=download.mimetype)
 
 
-def _data(data: Data) -> Response:
-    return Response(data.body, 200, _SECURITY, content_type="application/json")
+def _data(data: Data, request: Request) -> Response:
+    headers = {**_SECURITY, "Vary": "Accept-Encoding"}
+    if not _takes_gzip(request):
+        body = gzip.decompress(data.packed)
+        return Response(body, 200, headers, content_type="application/json")
+    headers["Content-Encoding"] = "gzip"
+    return Response(data.packed, 200, headers, content_type="application/json")
 
 
 def _compressed(response: Response, request: Request) -> Response:
@@ -239,14 +250,20 @@ def _compressed(response: Response, request: Request) -> Response:
     No page holds a secret, which its length could give away.
     """
     body = response.get_data()
-    if "Content-Disposition" in response.headers or len(body) < _WORTH_COMPRESSING:
+    headers = response.headers
+    is_as_it_is = "Content-Disposition" in headers or "Content-Encoding" in headers
+    if is_as_it_is or len(body) < _WORTH_COMPRESSING:
         return response
     response.vary.add("Accept-Encoding")
-    if request.accept_encodings["gzip"] > 0:
+    if _takes_gzip(request):
         # Level 1 takes a fifth of the time of the default and sends little more.
         response.set_data(gzip.compress(body, 1, mtime=0))
-        response.headers["Content-Encoding"] = "gzip"
+        headers["Content-Encoding"] = "gzip"
     return response
+
+
+def _takes_gzip(request: Request) -> bool:
+    return request.accept_encodings["gzip"] > 0
 
 
 def _asset(name: str, version: str) -> Response:

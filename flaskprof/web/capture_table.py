@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
@@ -19,8 +20,7 @@ __all__ = ["CaptureTable", "ListState", "capture_table"]
 CAPTURES_A_PAGE = 50
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(NamedTuple):
     slug: str
     text: str
     hint: str = ""
@@ -104,8 +104,7 @@ class ListState:
         return f"{order}, {'backwards' if self.is_descending else 'in alphabetical order'}"
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureTable:
+class CaptureTable(NamedTuple):
     """One page of captures; the links lead to the pages before and behind it."""
 
     heads: Sequence[Head]

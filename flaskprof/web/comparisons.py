@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from flaskprof.web.sides import MOST_OF_A_ROUTE
-from flaskprof.web.subject import Subject
+from flaskprof.web.subject import MOST_OF_A_ROUTE, Subject
 
 __all__ = ["Suggestion", "route_of", "suggestions"]
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """A comparison: what with, what for, and its address."""
 
     text: str

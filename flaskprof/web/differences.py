@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flaskprof.profiles.diff import Change, Comparison
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import label, short_path
@@ -67,4 +65,4 @@ def _time(value: float) -> str:
 
 
 def _signed(figure: Figure, value: float) -> Figure:
-    return replace(figure, text=f"+{figure.text}") if value > 0 else figure
+    return figure._replace(text=f"+{figure.text}") if value > 0 else figure

@@ -10,19 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flaskprof.formats import FORMATS, Format
-from flaskprof.profiles.estimate import EstimatedTree
-from flaskprof.profiles.flame import FlameTree, flame_tree
-from flaskprof.profiles.model import Profile
-from flaskprof.record import CaptureRecord
-from flaskprof.web.flame_page import write_page
-from flaskprof.web.flame_svg import write_svg
+from flaskprof.late import Late
 
 __all__ = ["DRAWINGS", "EXPORTS", "export_of"]
-
-
-def _drawn(profile: Profile | EstimatedTree, record: CaptureRecord) -> FlameTree:
-    return flame_tree(profile, is_sampled=record.exactness == "sampled")
-
 
 DRAWINGS: Mapping[str, Format] = {
     "svg": Format(
@@ -31,7 +21,7 @@ DRAWINGS: Mapping[str, Format] = {
         "image/svg+xml",
         "the flame view as a picture",
         has_stacks=True,
-        write=lambda profile, record: write_svg(_drawn(profile, record), record),
+        write=Late("flaskprof.web.flame_svg:write_svg"),
     ),
     "html": Format(
         "html",
@@ -39,7 +29,7 @@ DRAWINGS: Mapping[str, Format] = {
         "text/html; charset=utf-8",
         "the flame view as one page that needs no server",
         has_stacks=True,
-        write=write_page,
+        write=Late("flaskprof.web.flame_page:write_page"),
     ),
 }
 """Those that draw a tree, which may have bounds."""

@@ -7,8 +7,8 @@ its rounded text.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 __all__ = [
     "Figure",
@@ -30,8 +30,7 @@ _AGES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _ABSENT = "\N{EN DASH}"
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """A number on a page: rounded `text` and `unit`, and the value itself.
 
     `exact` is a sentence for whoever wants to know; `value` is for machines.
@@ -43,8 +42,7 @@ class Figure:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A point in time: `iso` for machines, `text` in UTC, `ago` relative to the request."""
 
     iso: str

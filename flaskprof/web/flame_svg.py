@@ -13,7 +13,9 @@ from functools import cache
 
 from markupsafe import escape
 
-from flaskprof.profiles.flame import FlameTree
+from flaskprof.profiles.estimate import EstimatedTree
+from flaskprof.profiles.flame import FlameTree, flame_tree
+from flaskprof.profiles.model import Profile
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.record import CaptureRecord
 from flaskprof.web.assets import assets
@@ -47,8 +49,9 @@ text{{fill:var(--text)}}.muted{{fill:var(--muted)}}.title{{font:600 15px system-
 {kinds}"""
 
 
-def write_svg(tree: FlameTree, record: CaptureRecord) -> bytes:
-    """Return the icicle of a tree as an SVG document, in UTF-8."""
+def write_svg(profile: Profile | EstimatedTree, record: CaptureRecord) -> bytes:
+    """Return the icicle of a profile as an SVG document, in UTF-8."""
+    tree = flame_tree(profile, is_sampled=record.exactness == "sampled")
     boxes = list(_boxes(tree))
     deepest = max((depth for _, depth, _, _ in boxes), default=0)
     height = _HEAD + (deepest + 1) * _ROW + _FOOT

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, log10
+from typing import NamedTuple
 
 from flaskprof.metrics.durations import Durations
 from flaskprof.record import CaptureRecord
@@ -36,8 +36,7 @@ _LEAST_DECADES = 0.3
 _HALF_A_LABEL = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A rectangle that stands on the axis, and what it says when it is pointed at."""
 
     x: float
@@ -47,8 +46,7 @@ class Bar:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dot:
+class Dot(NamedTuple):
     """A capture: where it leads to and what it says; `kind` is "slowest", "median" or ""."""
 
     x: float
@@ -58,8 +56,7 @@ class Dot:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place on the axis with its time; `anchor` is the part of the text that is there."""
 
     x: float
@@ -67,8 +64,7 @@ class Mark:
     anchor: str = "middle"
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(NamedTuple):
     """The picture; its height is that which the dots need."""
 
     height: int

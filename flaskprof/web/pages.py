@@ -15,7 +15,8 @@ from werkzeug.urls import iri_to_uri
 from werkzeug.wsgi import get_current_url
 
 from flaskprof import log
-from flaskprof.access import COOKIE, AccessRules, came_through_proxy, token_in_query
+from flaskprof.access import COOKIE, AccessRules, token_in_query
+from flaskprof.peer import came_through_proxy
 from flaskprof.web.problems import problem_or_text
 
 if TYPE_CHECKING:

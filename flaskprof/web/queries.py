@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flaskprof.queries.groups import QueryGroup, is_repeated, place_of
 from flaskprof.queries.sql import shortened
@@ -13,8 +13,7 @@ from flaskprof.web.figures import Figure, count, seconds, share
 __all__ = ["QueriesView", "QueryRow", "queries_view"]
 
 
-@dataclass(frozen=True, slots=True)
-class QueryRow:
+class QueryRow(NamedTuple):
     """One statement from one line of code; the bar is its share of the database's time."""
 
     statement: str
@@ -30,25 +29,23 @@ class QueryRow:
     time_bar: float
 
 
-@dataclass(frozen=True, slots=True)
-class QueriesView:
+class QueriesView(NamedTuple):
     """What a request asked of databases; rows that were repeated come first."""
 
-    count: Figure
+    runs: Figure
     time: Figure
     time_share: Figure
     rows: Sequence[QueryRow]
     left_out: Figure | None
 
 
-def queries_view(record: CaptureRecord) -> QueriesView | None:
-    """Show the queries of a capture; None where there were none, or nobody watched."""
-    if not record.query_count:
-        return None
+def queries_view(record: CaptureRecord) -> QueriesView:
+    """Show the queries of a capture that made some."""
+    assert record.query_count, "nobody asks otherwise"  # noqa: S101  for mypy
     spent = record.query_seconds or 0.0
     shown = sum(group.runs for group in record.queries)
     return QueriesView(
-        count=count(record.query_count),
+        runs=count(record.query_count),
         time=seconds(spent),
         time_share=share(min(_part(spent, record.duration_seconds), 1.0)),
         rows=[_row(group, spent) for group in record.queries],

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
@@ -47,8 +47,7 @@ _LEAST_HEIGHT = 1.5
 _QUANTILES = (0.5, 0.95, 0.99)
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(NamedTuple):
     """What is known of one route in a window; shares are of all routes together."""
 
     route: Route
@@ -62,8 +61,7 @@ class Measures:
     cpu: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A bucket that holds requests, as a rectangle of the histogram."""
 
     x: float
@@ -72,8 +70,7 @@ class Bar:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A capture of the route, where it lies in the histogram."""
 
     x: float
@@ -81,8 +78,7 @@ class Mark:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RouteRow:
+class RouteRow(NamedTuple):
     """One route in the table."""
 
     url: str
@@ -263,7 +259,7 @@ def quantile_figure(value: float | None, bounds_ns: Sequence[int]) -> Figure:
     figure = seconds(value)
     if value is None or not bounds_ns or value * 1e9 < bounds_ns[-1]:
         return figure
-    return replace(figure, text=f"≥ {figure.text}", exact="or more")
+    return figure._replace(text=f"≥ {figure.text}", exact="or more")
 
 
 def route_url(route: str, method: str, links: Links) -> str:

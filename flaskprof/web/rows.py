@@ -7,8 +7,8 @@ Nothing here reads a store or a clock. Bars are numbers between 0 and 100, for t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.overall import Overall
@@ -65,8 +65,7 @@ _MUCH_RECORDING = 0.2
 _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureRow:
+class CaptureRow(NamedTuple):
     """One capture in the list."""
 
     id: str
@@ -85,8 +84,7 @@ class CaptureRow:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A line of the metadata: what it is called and what it says."""
 
     term: str
@@ -94,8 +92,7 @@ class Fact:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """What is known of one capture beside its profile."""
 
     capture_id: str
@@ -118,8 +115,7 @@ class Summary:
     notes: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class KindShare:
+class KindShare(NamedTuple):
     """How much time is the own of one kind of code; the bar begins at `start`."""
 
     text: str
@@ -130,8 +126,7 @@ class KindShare:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionName:
+class FunctionName(NamedTuple):
     """How a function is called on a page; `path` is its file, shortened."""
 
     url: str
@@ -143,8 +138,7 @@ class FunctionName:
     kind_slug: str
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRow:
+class FunctionRow(NamedTuple):
     """A function, or an edge to it, with its sums; the bars are shares of a whole."""
 
     function: FunctionName

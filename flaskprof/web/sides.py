@@ -15,13 +15,10 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery
-from flaskprof.web.subject import Subject, merged
+from flaskprof.web.subject import MOST_OF_A_ROUTE, Subject, merged
 from flaskprof.web.visit import Visit
 
-__all__ = ["MOST_OF_A_ROUTE", "WORDS", "Sides", "ids_of", "of_one_kind", "sides"]
-
-MOST_OF_A_ROUTE = 25
-"""How many captures, the newest, stand for a route where its profile is added up."""
+__all__ = ["WORDS", "Sides", "ids_of", "of_one_kind", "sides"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import sys
 import sysconfig
 import tokenize
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flaskprof.errors import FlaskprofError
 from flaskprof.web.figures import visible
@@ -43,8 +43,7 @@ class SourceRefused(FlaskprofError):
     """A source file is not shown; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """The first and last line of a function, counted from one."""
 
     first: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
@@ -87,8 +88,7 @@ class TableState:
         return {name: value for name, value in query.items() if value}
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The head of a column: a link that sorts by it, unless `url` is empty.
 
     `sorted` is what ``aria-sort`` says, or empty.
@@ -101,8 +101,7 @@ class Head:
     sorted: str
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table: `sort` is what sorts by it, if anything does, falling at first."""
 
     slug: str

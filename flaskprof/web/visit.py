@@ -9,17 +9,20 @@ and the profile reader pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.datastructures import MultiDict
 
 from flaskprof.config import Settings
-from flaskprof.metrics.live import Live
 from flaskprof.store import Store
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
+
+if TYPE_CHECKING:
+    from flaskprof.metrics.live import Live  # files are looked at without any metrics
 
 __all__ = ["Data", "Download", "Page", "Redirect", "View", "Visit"]
 
@@ -43,8 +46,7 @@ class Visit:
     live: Live | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """What is to be shown: `view` by the template, or what `data` returns as JSON.
 
     `json_type` is the media type of the latter.
@@ -54,12 +56,11 @@ class Page:
     view: Any
     data: Callable[[], Mapping[str, Any]]
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     json_type: str = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """A file that the browser saves and never opens."""
 
     body: bytes
@@ -67,15 +68,13 @@ class Download:
     mimetype: str
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
-    """JSON for a script of the viewer, sent compressed to whoever takes that."""
+class Data(NamedTuple):
+    """JSON for a script of the viewer, compressed by gzip: as it is kept and mostly sent."""
 
-    body: bytes
+    packed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(NamedTuple):
     """Another address, an absolute path, that shows what was asked for."""
 
     url: str

@@ -8,6 +8,7 @@ from call_programs import programs, ticks, traced_as_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flaskprof.errors import BadProfile
 from flaskprof.profiles.estimate import ESTIMATED, LEFT_OUT, ROOT, Mark, estimate
 from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
 from flaskprof.profiles.sums import call_graph
@@ -323,3 +324,12 @@ def test_for_other_tools_it_is_a_call_tree_that_says_what_it_is():
 @given(trees(recursive=False))
 def test_as_a_call_tree_it_keeps_all_of_the_time(exact):
     assert estimate(call_graph(exact)).to_call_tree().total_ns == exact.total_ns
+
+
+def test_times_beyond_what_can_be_drawn_are_refused_with_the_reason():
+    long = CallGraph({A: FunctionStats(Sums(1, 1, 1e11, 1e11))})
+    with pytest.raises(BadProfile, match="292 years"):
+        estimate(long)
+    together = CallGraph({name: FunctionStats(Sums(1, 1, 5e9, 5e9)) for name in NAMES})
+    with pytest.raises(BadProfile, match="292 years"):
+        estimate(together)

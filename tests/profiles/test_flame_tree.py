@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from flaskprof.formats import stacks
 from flaskprof.profiles.estimate import LEFT_OUT, ROOT, estimate
-from flaskprof.profiles.flame import UNKNOWN, difference, flame_tree
+from flaskprof.profiles.flame import UNKNOWN, flame_tree
+from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.model import CallGraph, CallTree, Function
 from flaskprof.profiles.paths import Kind, kind_of

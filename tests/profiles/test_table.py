@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flaskprof.errors import ConfigError
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
-from flaskprof.profiles.table import Edge, callees, callers, rows
+from flaskprof.profiles.table import Edge, callees, callers, hottest, ordered, rows
 
 F = Function("/srv/App.py", 1, "f")
 G = Function("/srv/app.py", 2, "g")
@@ -87,6 +87,12 @@ def test_order_and_restrictions_are_those_of_pstats(graph, sort_by, restrictions
     stats = Stats(graph).sort_stats(*[PSTATS_NAMES[key] for key in sort_by])
     _, expected = stats.get_print_list(restrictions)
     assert [row.function for row in rows(graph, sort_by, restrictions)] == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs(), st.integers(0, 9))
+def test_the_hottest_are_the_first_of_all_that_are_ordered(graph, most):
+    assert hottest(graph, most) == ordered(graph)[:most]
 
 
 @settings(max_examples=100, deadline=None)

@@ -248,16 +248,20 @@ def test_stacks_that_were_estimated_are_noted(tmp_path, name):
 
 def test_a_file_that_is_named_is_read_once_until_it_changes(make):
     path = make("once.prof")
-    read = []
+    read, stamps = [], set()
 
-    def reader(name, data):
+    def reader(name, stamp, load):
         read.append(name)
-        return read_profile(data)
+        stamps.add(stamp)
+        return read_profile(load())
 
     store = FileStore([path], reader=reader)
     (record,) = store.list(CaptureQuery()).records
     assert store.record(record.id) == record
     assert read == ["once.prof"]
+    assert stamps == {store.stamp(record.id, ".prof")}
     os.utime(path, ns=(1, 1))
     store.record(record.id)
     assert read == ["once.prof"] * 2
+    assert store.stamp(record.id, ".prof") in stamps
+    assert len(stamps) == 2

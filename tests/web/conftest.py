@@ -114,6 +114,9 @@ class MemoryStore:
         except KeyError:
             raise CaptureNotFound(f"no {suffix} of capture {capture_id}") from None
 
+    def stamp(self, capture_id: str, suffix: str) -> bytes:
+        return self.read(capture_id, suffix)
+
 
 def _values(records: Sequence[CaptureRecord], name: str) -> list[str]:
     return sorted({getattr(record, name) for record in records})

@@ -7,7 +7,8 @@ import pytest
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.formats.pprof import write_pprof
-from flaskprof.profiles.flame import difference, flame_tree
+from flaskprof.profiles.flame import flame_tree
+from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.pstats_writer import write_profile

@@ -4,7 +4,7 @@ Whatever a profile is, here it becomes one tree under one root in which every no
 time and that of its callees, to the nanosecond::
 
     flame_tree(read_profile(data))
-    difference(before, after)
+    difference(before, after)       # of flaskprof.profiles.flame.difference
 
 What would be too much to draw is not dropped: the smallest callees of a function are summed
 up in one node beside the others that says how many they are.
@@ -12,7 +12,6 @@ up in one node beside the others that says how many they are.
 
 from __future__ import annotations
 
-from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.flame.tree import MAX_NODES, UNKNOWN, FlameTree, Truth, flame_tree
 
-__all__ = ["MAX_NODES", "UNKNOWN", "FlameTree", "Truth", "difference", "flame_tree"]
+__all__ = ["MAX_NODES", "UNKNOWN", "FlameTree", "Truth", "flame_tree"]

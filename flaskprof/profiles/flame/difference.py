@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flaskprof.profiles.diff import matched
 from flaskprof.profiles.estimate import LEFT_OUT, ROOT, EstimatedTree
 from flaskprof.profiles.flame.nodes import Nodes, nodes_of, pruned
 from flaskprof.profiles.flame.tree import MAX_NODES, FlameTree, finished, truth_of
+from flaskprof.profiles.matching import matched
 from flaskprof.profiles.model import Function, Profile
 
 __all__ = ["difference"]

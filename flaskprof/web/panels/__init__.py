@@ -8,8 +8,7 @@ is an address.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flaskprof.profiles.model import Function
 from flaskprof.web.subject import Subject
@@ -17,8 +16,7 @@ from flaskprof.web.subject import Subject
 __all__ = ["Panel", "PanelOf"]
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(NamedTuple):
     """`view` is printed by the template, `data` returns the same as JSON."""
 
     template: str

@@ -7,22 +7,22 @@ or has no script.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from flaskprof.late import Late
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.table import ordered, rows_of
+from flaskprof.profiles.table import hottest, rows_of
 from flaskprof.web.panels import Panel
-from flaskprof.web.panels.table import table
 from flaskprof.web.rows import FunctionRow, function_row
 from flaskprof.web.subject import Subject
 
 __all__ = ["flame"]
 
 _ROWS = 10
+_table = Late("flaskprof.web.panels.table:table")
 
 
-@dataclass(frozen=True, slots=True)
-class FlamePanel:
+class FlamePanel(NamedTuple):
     """Where the script finds what it draws, and whoever has no script the same in rows.
 
     The script itself restricts it to the application's own code; `first_url` is what it asks
@@ -52,8 +52,8 @@ def flame(subject: Subject, function: Function | None) -> Panel:
                 url=subject.function_page(row.function),
                 recording_ns=subject.recording_ns(row.function),
             )
-            for row in rows_of(subject.graph, ordered(subject.graph)[:_ROWS])
+            for row in rows_of(subject.graph, hottest(subject.graph, _ROWS))
         ],
         is_sampled=subject.truth == "sampled",
     )
-    return Panel("_flame_panel.html", view, lambda: table(subject, function).data())
+    return Panel("_flame_panel.html", view, lambda: _table(subject, function).data())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import Edge, callees, callers, row_of
@@ -16,8 +15,7 @@ from flaskprof.web.subject import Subject
 __all__ = ["sandwich"]
 
 
-@dataclass(frozen=True, slots=True)
-class SandwichView:
+class SandwichView(NamedTuple):
     """A function, those who called it and those that it called."""
 
     sums: FunctionRow | None

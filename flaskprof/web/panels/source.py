@@ -7,8 +7,7 @@ stands at the line of its definition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import Kind, kind_of
@@ -24,8 +23,7 @@ _MOST_LINES = 3_000
 _LINES_AROUND = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of source: coloured pieces, and the functions that begin at it."""
 
     number: int
@@ -35,8 +33,7 @@ class Line:
     is_around: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SourceView:
+class SourceView(NamedTuple):
     """The lines of a function or of its whole file, or why there are none."""
 
     function: FunctionName | None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import ordered, rows_of
@@ -14,14 +13,10 @@ from flaskprof.web.rows import FunctionRow, function_row, row_data
 from flaskprof.web.state import MANY_ROWS, Head, TableState, heads
 from flaskprof.web.subject import Subject
 
-__all__ = ["STATE", "table"]
-
-STATE = ("sort", "order", "search", "rows", "page", "restricted")
-"""What of a query says how the table is."""
+__all__ = ["table"]
 
 
-@dataclass(frozen=True, slots=True)
-class TableView:
+class TableView(NamedTuple):
     """The rows that are shown, and the addresses of other ones."""
 
     heads: Sequence[Head]

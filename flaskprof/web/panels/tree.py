@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import BadRequest
 
@@ -33,8 +32,7 @@ _DEEPEST_INDENT = 30
 _WORTH_OPENING = 0.05  # of the whole time
 
 
-@dataclass(frozen=True, slots=True)
-class TreeRow:
+class TreeRow(NamedTuple):
     """A node: calls of a function on one stack. `url` opens or closes it, if it has callees."""
 
     number: int
@@ -55,8 +53,7 @@ class TreeRow:
     is_recursive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MoreRow:
+class MoreRow(NamedTuple):
     """What is not shown below a node: `text` says how much, `url` shows it."""
 
     level: int
@@ -66,8 +63,7 @@ class MoreRow:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class TreeView:
+class TreeView(NamedTuple):
     """The rows, in preorder."""
 
     rows: Sequence[TreeRow | MoreRow]

@@ -5,7 +5,8 @@ const ROW = 20; // pixels
 const LEAST = 1; // what is narrower is drawn together with its neighbours
 const LABELLED = 26; // what is wider has a label
 const FILES = 6; // colours that stand for files
-const STATE = ["zoom", "range", "search", "shape", "colour", "app", "fn", "off"];
+const STATE = ["zoom", "range", "search", "shape", "colour", "app", "fn", "at", "off"];
+const HINT = "Click zooms, Ctrl and wheel zoom at a place, drag moves";
 const isFile = !location.protocol.startsWith("http");
 
 class FlameView {
@@ -21,6 +22,8 @@ class FlameView {
     // Where the whole page can be folded, its own switch is the one.
     this.pageSwitch = document.querySelector("a.switch");
     this.root.querySelector("[data-do=app]").hidden = this.pageSwitch !== null;
+    // The page says above it whose own time it was.
+    this.hasShares = !document.querySelector(".whose");
     this.trees = {};
     this.hover = -1;
     this.listen();
@@ -34,16 +37,23 @@ class FlameView {
   }
 
   async restore() {
+    clearTimeout(this.waiting);
     const query = this.query();
     const state = (this.state = {});
     for (const name of STATE) state[name] = query.get(name) || "";
     this.field.value = state.search;
     await this.load();
     if (this.state !== state || !this.tree) return;
-    const chosen = state.fn ? this.tree.widest(state.fn) : -1;
-    const zoomed = this.tree.resolve(state.zoom);
-    this.focus = chosen >= zoomed && chosen < this.tree.end[zoomed] ? chosen : zoomed;
+    this.zoomed = this.tree.resolve(state.zoom);
+    this.focus = state.at ? this.tree.resolve(state.at) : this.usual(state.fn);
     this.settle();
+  }
+
+  // The node of a function that is in focus unless the state says where: the widest in sight.
+  usual(key) {
+    const { tree, zoomed } = this;
+    const chosen = tree.widest(key, zoomed);
+    return chosen < 0 ? zoomed : chosen;
   }
 
   // Show what the state says of a tree that was just loaded.
@@ -60,33 +70,55 @@ class FlameView {
     this.reveal(this.focus);
   }
 
-  // Change the state; `isStep` makes a step that the back button undoes.
+  // Change the state; `isStep` makes a step that the back button undoes. What moves all the
+  // time is written when it rests.
   put(changes, isStep = false) {
+    if (isStep) this.write();
     Object.assign(this.state, changes);
+    this.link();
+    if (isStep) this.write("pushState");
+    else {
+      clearTimeout(this.waiting);
+      this.waiting = setTimeout(() => this.write(), 150);
+    }
+  }
+
+  write(how = "replaceState") {
+    clearTimeout(this.waiting);
+    const { tree, state, focus } = this;
+    if (tree) state.at = focus === this.usual(state.fn) ? "" : tree.address(focus);
     const query = this.query();
+    this.into(query);
+    if (`${query}` === `${this.query()}`) return;
+    // A search would else be taken for one of the table.
+    if (document.querySelector(".tabs")) query.set("view", "flame");
+    try {
+      history[how](null, "", isFile ? `#${query}` : `?${query}`);
+    } catch {
+      // Some browsers refuse it for files, or when it is done too often.
+    }
+  }
+
+  into(query) {
     for (const name of STATE) {
       if (this.state[name]) query.set(name, this.state[name]);
       else query.delete(name);
     }
-    const url = isFile ? `#${query}` : `${location.pathname}?${query}`;
-    if (`${query}` === `${this.query()}`) return;
-    try {
-      history[isStep ? "pushState" : "replaceState"](null, "", url);
-    } catch {
-      return; // some browsers refuse it for files, or when it is done too often
-    }
-    this.link();
-    tell("flaskprof:state", { ...this.state });
   }
 
   // Let the other views of the page and its switch keep the state.
   link() {
     for (const link of document.querySelectorAll(".tabs a, a.switch")) {
       const url = new URL(link.href);
-      for (const name of STATE) {
-        if (name === "app") continue;
-        if (this.state[name]) url.searchParams.set(name, this.state[name]);
-        else url.searchParams.delete(name);
+      const { searchParams: query } = url;
+      const app = query.get("app");
+      this.into(query);
+      if (link.matches(".switch")) {
+        if (app) query.set("app", app);
+        else query.delete("app");
+      // Tables are searched for text.
+      } else if (query.get("view") === "table" && /[\^$*+?()[\]{}|]/.test(this.state.search)) {
+        query.delete("search");
       }
       link.href = url;
     }
@@ -108,7 +140,7 @@ class FlameView {
     this.hover = -1;
     this.focus = 0;
     this.part.message.textContent = tree.whole ? "" : "No time was recorded.";
-    for (const name of ["tools", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
+    for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
   async data(app) {
@@ -131,20 +163,22 @@ class FlameView {
     this.field.removeAttribute("aria-invalid");
     if (search) {
       let expression;
+      let how = "";
       try {
         expression = new RegExp(search, "iu");
       } catch {
         // Who has not closed a bracket yet, or means it as it is, looks for the text itself.
         expression = new RegExp(search.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "iu");
         this.field.setAttribute("aria-invalid", "true");
+        how = ", as plain text";
       }
       this.found = this.tree.search(expression);
       const { boxes, functions, time } = this.found;
       found.dataset.time = time;
       found.querySelector("output").textContent = boxes
         ? `${percent(time, this.tree.whole)} · ${this.about(time)} in ` +
-          `${many(boxes, "box", "es")} of ${many(functions, "function")}`
-        : "nothing found";
+          `${many(boxes, "box", "es")} of ${many(functions, "function")}${how}`
+        : `nothing found${how}`;
       for (const button of found.querySelectorAll("button")) button.hidden = !boxes;
     }
     this.draw();
@@ -181,10 +215,14 @@ class FlameView {
     return this.tree.folded !== null && this.tree.folded[node] !== 0;
   }
 
+  isNamed(node) {
+    return node > 0 && !this.isRest(node);
+  }
+
   // --- Moving.
 
   // Show the time from `left` to `right`, which `zoomed` is the deepest node to hold.
-  show({ left, right }, { isSmooth = false, isStep = false, zoomed = null } = {}) {
+  show({ left, right }, { isSmooth = false, isStep = false, zoomed = null, fn = null } = {}) {
     const { tree } = this;
     const width = Math.min(tree.whole, Math.max(right - left, 100));
     left = Math.min(Math.max(0, left), tree.whole - width);
@@ -195,6 +233,7 @@ class FlameView {
     this.put({
       zoom: tree.address(this.zoomed),
       range: isOwn ? "" : `${Math.floor(left)}-${Math.ceil(target.right)}`,
+      fn: fn ?? this.state.fn,
     }, isStep);
     const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.glide = isSmooth && !isStill
@@ -204,8 +243,8 @@ class FlameView {
     this.draw();
   }
 
-  zoom(node) {
-    this.show(this.extent(node), { isSmooth: true, isStep: true, zoomed: node });
+  zoom(node, fn = null) {
+    this.show(this.extent(node), { isSmooth: true, isStep: true, zoomed: node, fn });
     this.reveal(node);
   }
 
@@ -218,7 +257,8 @@ class FlameView {
     const { left, right } = this.view;
     const own = this.extent(this.focus);
     const middle = (own.left + own.right) / 2;
-    this.scale(factor, middle > left && middle < right ? middle : (left + right) / 2);
+    if (this.hover >= 0) this.scale(factor, this.timeAt(this.pointed));
+    else this.scale(factor, middle > left && middle < right ? middle : (left + right) / 2);
   }
 
   pan(pixels) {
@@ -241,6 +281,7 @@ class FlameView {
     const { tree, view } = this;
     const own = this.extent(node);
     this.focus = node;
+    this.put({ fn: this.keyOf(node) });
     if (own.right <= view.left || own.left >= view.right || widest) {
       let above = node;
       const enough = widest || view.right - view.left;
@@ -249,16 +290,22 @@ class FlameView {
     }
     this.reveal(node);
     this.announce();
+    // The window follows, too, as far as the box below leaves it free.
+    const y = this.canvas.getBoundingClientRect().top - this.part.scroll.scrollTop +
+      this.row(tree.depth[node]) * ROW;
+    const free = Math.min(innerHeight, this.part.box.getBoundingClientRect().top);
+    scrollBy(0, Math.min(0, y - ROW) + Math.max(0, y + 2 * ROW - free));
   }
 
-  // Choose the function of a node for all views of the profile.
-  select(node) {
+  // The function of a node, for all views of the profile.
+  keyOf(node) {
+    return this.isNamed(node) ? this.tree.key(node) : "";
+  }
+
+  // Choose a node and zoom to it, in one step.
+  enter(node) {
     this.focus = node;
-    const key = node && !this.isRest(node) ? this.tree.key(node) : "";
-    if (key !== this.state.fn) {
-      this.put({ fn: key });
-      tell("flaskprof:select", { key });
-    }
+    this.zoom(node, this.keyOf(node));
     this.announce();
   }
 
@@ -507,14 +554,20 @@ class FlameView {
       const right = Math.min(width, (tree.start[node] + tree.total[node] - view.left) * scale);
       const y = this.row(tree.depth[node]) * ROW - scrolled;
       if (right < x || y < -ROW || y > this.height) return;
+      // What would be too narrow to be seen is a mark.
+      if (right - x < 3) return this.fill(colour, x - 1, y, 3);
       pen.strokeStyle = colour;
       pen.lineWidth = line;
       pen.strokeRect(x + line / 2, y + line / 2, Math.max(0, right - x - line - 1), ROW - 1 - line);
     };
     const number = this.state.fn ? tree.functions.key.indexOf(this.state.fn) : -1;
+    const marked = new Float64Array(tree.depths).fill(-1); // up to where, in each row
     for (let node = 0; number >= 0 && node < tree.count; node++) {
-      if (tree.function[node] === number && tree.total[node] * scale >= 2)
-        frame(node, colours.mark, 2);
+      if (tree.function[node] !== number) continue;
+      const end = (tree.start[node] + tree.total[node] - view.left) * scale;
+      if (end <= marked[tree.depth[node]]) continue;
+      marked[tree.depth[node]] = end + 1;
+      frame(node, colours.mark, 2);
     }
     if (this.hover >= 0) frame(this.hover, colours.stroke, 1);
     if (document.activeElement === this.canvas) frame(this.focus, colours.stroke, 2);
@@ -541,7 +594,7 @@ class FlameView {
   }
 
   // What there is to know: of each figure its name, itself, its share and its exact value.
-  figures(node) {
+  figures(node, isAll = false) {
     const { tree } = this;
     const isSure = this.isSure(node);
     const isExact = tree.truth === "exact";
@@ -572,9 +625,16 @@ class FlameView {
       if (tree.parent[node] > 0)
         lines.push(["Of its caller", percent(total, tree.total[tree.parent[node]]), "", ""]);
     }
-    if (tree.calls[node]) {
-      lines.push([tree.truth === "sampled" ? "Samples" : "Calls",
-        (isExact ? "" : "≈\u202f") + grouped(tree.calls[node]), "", ""]);
+    const calls = tree.calls[node];
+    if (calls) {
+      const isSampled = tree.truth === "sampled";
+      lines.push([isSampled ? "Samples" : "Calls", (isExact ? "" : "≈\u202f") + grouped(calls),
+        isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
+    }
+    if (isAll && this.isNamed(node) && !tree.isDifference) {
+      const { boxes, time } = tree.find(tree.names.map((_, at) => at === tree.function[node]));
+      if (boxes > 1)
+        lines.push([`In all ${grouped(boxes)} boxes of it`, this.about(time, isExact), percent(time, tree.whole), ""]);
     }
     return lines;
   }
@@ -591,30 +651,45 @@ class FlameView {
     return tree.low ? "estimated, within these bounds" : "estimated";
   }
 
-  describe(node, page = "") {
+  // A text of the panel that leads to another view of a node's function, where there is one.
+  leading(node, view, shown, title) {
+    const page = this.canvas.dataset.functionUrl;
+    if (!page || !this.isNamed(node) || !shown.textContent) return shown;
+    const url = new URL(page, location);
+    this.into(url.searchParams);
+    url.searchParams.set("fn", this.tree.key(node));
+    url.searchParams.set("view", view);
+    const link = element("a");
+    Object.assign(link, { href: url, title });
+    link.append(shown);
+    return link;
+  }
+
+  describe(node, isPanel = false) {
     const { tree } = this;
     const heading = element("p", "flame-name");
-    const isNamed = node > 0 && !this.isRest(node);
-    const name = element("bdi", "code", this.name(node));
-    if (isNamed && page) {
-      const link = element("a");
-      link.href = page.replace("KEY", tree.key(node));
-      link.append(name);
-      heading.append(link);
-    } else heading.append(name);
-    if (isNamed) {
+    const lead = (view, shown, title) => isPanel ? this.leading(node, view, shown, title) : shown;
+    const truth = element("p", "flame-truth", this.truth(node));
+    heading.append(lead("sandwich", element("bdi", "code", this.name(node)), "Callers and callees"));
+    if (this.isNamed(node)) {
       const kind = tree.functions.kind[tree.function[node]];
-      heading.append(element("bdi", "flame-place", this.place(node)),
+      heading.append(lead("source", element("bdi", "flame-place", this.place(node)), "Source"),
         element("span", `kind ${slug(kind)}`, kind));
-    }
+      if (isPanel) {
+        const copy = element("button", "", "Copy stack");
+        Object.assign(copy, { type: "button", title: "Callers and function, a line each (Ctrl+C)" });
+        copy.dataset.do = "copy";
+        truth.append(" ", copy);
+      }
+    } else if (isPanel && !node) heading.append(element("span", "flame-hint", HINT));
     const list = element("dl");
-    for (const [term, figure, share, exact] of this.figures(node)) {
+    for (const [term, figure, share, exact] of this.figures(node, isPanel)) {
       const item = element("div");
       item.append(element("dt", "", term), element("dd", "", figure),
         element("dd", "share", share), element("dd", "flame-exactly", exact));
       list.append(item);
     }
-    return [heading, list, element("p", "flame-truth", this.truth(node))];
+    return [heading, list, truth];
   }
 
   // The panel below the canvas is of the box that was clicked or walked to.
@@ -624,7 +699,7 @@ class FlameView {
     this.detailed = tree;
     this.detailedNode = focus;
     const { box } = this.part;
-    box.replaceChildren(...this.describe(focus, this.canvas.dataset.functionUrl));
+    box.replaceChildren(...this.describe(focus, true));
     Object.assign(box.dataset, {
       node: focus, truth: this.isSure(focus) ? "exact" : tree.truth,
       total: tree.total[focus], self: tree.self[focus],
@@ -650,6 +725,7 @@ class FlameView {
       this.draw();
     }
     if (node < 0) return;
+    this.pointed = clientX - this.canvas.getBoundingClientRect().left;
     const { clientWidth, clientHeight } = document.documentElement;
     const x = Math.max(4, Math.min(clientX + 14, clientWidth - tip.offsetWidth - 8));
     const isAbove = clientY + 24 + tip.offsetHeight > clientHeight;
@@ -663,7 +739,6 @@ class FlameView {
     const { path } = this.part;
     const stack = [0, ...this.tree.stack(this.zoomed)];
     const shown = `${this.state.app} ${this.zoomed}`;
-    path.hidden = stack.length === 1;
     if (this.crumbed === shown) return;
     this.crumbed = shown;
     path.firstElementChild.replaceChildren(...stack.map((node) => {
@@ -686,7 +761,7 @@ class FlameView {
       const time = tree.kinds[button.dataset.kind];
       button.hidden = !time || isByFile || tree.isDifference;
       button.setAttribute("aria-pressed", !this.off.has(button.dataset.kind));
-      button.lastElementChild.textContent = percent(time, tree.whole);
+      button.lastElementChild.textContent = this.hasShares ? percent(time, tree.whole) : "";
     }
     const isSo = {
       file: isByFile, difference: tree.isDifference, recursive: tree.recursive !== null,
@@ -709,6 +784,12 @@ class FlameView {
     else if (what === "in") this.scaleAtFocus(1 / 1.5);
     else if (what === "out") this.scaleAtFocus(1.5);
     else if (what === "reset") this.zoom(0);
+    else if (what === "left") this.pan(this.width / -5);
+    else if (what === "right") this.pan(this.width / 5);
+    else if (what === "copy") {
+      this.canvas.focus();
+      document.execCommand("copy"); // works without TLS, too; `copy` says what
+    }
     else if (what === "flip") {
       this.put({ shape: this.isFlipped ? "" : "flame" }, true);
       this.arrange();
@@ -744,7 +825,9 @@ class FlameView {
     on(field, "input", () => {
       clearTimeout(this.typing);
       this.typing = setTimeout(() => {
-        this.put({ search: field.value.trim() });
+        const search = field.value.trim();
+        this.put({ search }, !search !== !this.state.search);
+        this.write();
         if (this.tree) this.search();
       }, 100);
     });
@@ -759,12 +842,9 @@ class FlameView {
       }
     });
     on(window, isFile ? "hashchange" : "popstate", () => this.restore());
-    on(document, "flaskprof:select", ({ detail: { key } }) => {
-      if (!this.tree || key === this.state.fn) return;
-      this.state.fn = key;
-      this.walk(this.tree.widest(key));
-      this.draw();
-    });
+    // Whoever leaves is to come back to what was last.
+    on(document, "click", () => this.write(), true);
+    on(document, "copy", (event) => this.copy(event));
     on(document, "keydown", (event) => this.key(event));
     on(canvas, "focus", () => this.draw());
     on(canvas, "blur", () => this.draw());
@@ -772,6 +852,7 @@ class FlameView {
     on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.arrange());
     new ResizeObserver(() => this.arrange()).observe(part.scroll);
     on(canvas, "wheel", (event) => this.wheel(event), { passive: false });
+    on(canvas, "click", (event) => this.tree && this.click(event));
     on(canvas, "pointerleave", (event) => this.point(-1, event));
     this.pointers = new Map();
     for (const name of ["down", "move", "up", "cancel"])
@@ -792,7 +873,7 @@ class FlameView {
     this.point(this.nodeAt(event), event);
   }
 
-  // One pointer drags, two pinch, and one that did not move clicks.
+  // One pointer drags, two pinch.
   pointer(name, event) {
     const { pointers, canvas } = this;
     const { pointerId: id, clientX: x, clientY: y } = event;
@@ -817,19 +898,39 @@ class FlameView {
       this.scale(gap(was.x) / gap(x), this.timeAt(fixed - canvasLeft(event)));
     } else if (name === "move" && event.pointerType === "mouse") {
       this.point(this.nodeAt(event), event);
-    } else if (pointers.delete(id) && name === "up" && !this.hasMoved) {
-      const node = this.nodeAt(event);
-      if (node < 0) return;
-      this.point(-1, event);
-      this.select(node);
-      this.zoom(node);
-    }
+    } else pointers.delete(id);
+  }
+
+  click(event) {
+    const node = this.nodeAt(event);
+    // The second click of two is on what the first one has moved there.
+    if (node < 0 || this.hasMoved || event.detail > 1) return;
+    this.point(-1, event);
+    this.enter(node);
+  }
+
+  // Copying takes the stack of the box, unless text is selected.
+  copy(event) {
+    const { tree, focus, canvas, part } = this;
+    if (document.activeElement !== canvas || !getSelection().isCollapsed || !tree) return;
+    event.preventDefault();
+    const lines = tree.stack(focus).map((node) => `${this.name(node)} ${this.place(node)}`.trim());
+    event.clipboardData.setData("text/plain", lines.join("\n"));
+    part.said.textContent = "Stack copied";
+    const button = part.box.querySelector("button");
+    if (button) button.textContent = "Copied";
   }
 
   key(event) {
     const { tree, focus } = this;
     const { key, target } = event;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !tree) return;
+    if (event.defaultPrevented || event.altKey || !tree) return;
+    if (event.ctrlKey || event.metaKey) {
+      // The browser does not look into a canvas.
+      if (key !== "f" || target !== this.canvas) return;
+      event.preventDefault();
+      return this.field.select();
+    }
     if (target.closest("input, select, textarea, dialog")) return;
     const [inner, outer] = this.isFlipped ? ["ArrowUp", "ArrowDown"] : ["ArrowDown", "ArrowUp"];
     const onCanvas = {
@@ -838,14 +939,12 @@ class FlameView {
       ArrowLeft: () => this.walk(tree.beside(focus, -1)),
       ArrowRight: () => this.walk(tree.beside(focus, 1)),
       Home: () => this.walk(0),
-      Enter: () => {
-        this.select(focus);
-        this.zoom(focus);
-      },
+      Enter: () => this.enter(focus),
     };
     const anywhere = {
-      "/": () => this.field.focus(), n: "next", N: "previous", i: "flip", a: "app",
-      "+": "in", "=": "in", "-": "out", Escape: "reset",
+      "/": () => this.field.focus(), n: "next", N: "previous", i: "flip", o: "app",
+      "+": "in", "=": "in", w: "in", "-": "out", s: "out", a: "left", d: "right",
+      0: "reset", Escape: "reset",
     };
     const action = (target === this.canvas && onCanvas[key]) || anywhere[key];
     if (!action) return;
@@ -853,10 +952,6 @@ class FlameView {
     if (typeof action === "string") this.do(action);
     else action();
   }
-}
-
-function tell(name, detail) {
-  document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
 function canvasLeft(event) {

@@ -141,21 +141,26 @@ class FlameTree {
     return node;
   }
 
-  // The widest node of a function, or -1.
-  widest(key) {
+  // The widest node of a function in or below a node, or -1.
+  widest(key, above = 0) {
     const number = this.functions.key.indexOf(key);
     let found = -1;
-    for (let node = 0; number >= 0 && node < this.count; node++) {
+    for (let node = above; number >= 0 && node < this.end[above]; node++) {
       if (this.function[node] === number && !(found >= 0 && this.total[found] >= this.total[node]))
         found = node;
     }
     return found;
   }
 
-  // What an expression finds: its functions, its boxes, and the time of all that lies in or
-  // below a box of it, once. `before[p]` counts boxes among the first p of rows.
+  // What an expression finds.
   search(expression) {
     const isFunction = Uint8Array.from(this.texts, (text) => Number(expression.test(text)));
+    return this.find(isFunction);
+  }
+
+  // Where functions are: the boxes of those whose number says 1, and the time of all that lies
+  // in or below a box, once. `before[p]` counts boxes among the first p of rows.
+  find(isFunction) {
     const isFound = new Uint8Array(this.count);
     const found = { isFound, boxes: 0, functions: 0, time: 0 };
     const seen = new Uint8Array(isFunction.length);

@@ -2,18 +2,32 @@
 "use strict";
 
 (() => {
-  const KEYS = [
-    ["?", "this list of keys"],
-    ["/", "search"],
-    ["1 … 5", "the views of a profile, from left to right"],
-    ["↓ ↑ or j k", "next and previous row"],
-    ["→ ←", "open and close a row of the tree, or go to its caller"],
-    ["Home End", "first and last row"],
-    ["Enter", "open what the row is about"],
-    ["s", "the source of the row’s function"],
-    ["a", "the application’s own code alone, or all of it"],
-    ["Escape", "back from a field or this list"],
-  ];
+  const KEYS = {
+    "": [
+      ["?", "this list of keys"],
+      ["/", "search"],
+      ["1 … 5", "the views of a profile, from left to right"],
+      ["o", "the application’s own code alone, or all of it"],
+      ["Escape", "back from a field or this list"],
+    ],
+    "Flame": [
+      ["↓ ↑ → ←", "walk from box to box, which chooses its function"],
+      ["Enter", "zoom to the box"],
+      ["w s + −", "zoom in and out"],
+      ["a d", "move to the left and to the right"],
+      ["0 Escape", "show everything"],
+      ["n N", "next and previous match of the search"],
+      ["i", "turn the picture round"],
+      ["Ctrl+C", "copy the stack"],
+    ],
+    "Rows": [
+      ["↓ ↑ j k", "next and previous row"],
+      ["→ ←", "open and close a row of the tree, or go to its caller"],
+      ["Home End", "first and last row"],
+      ["Enter", "open what the row is about"],
+      ["s", "the source of the row’s function"],
+    ],
+  };
 
   const one = (query, within = document) => within.querySelector(query);
   const all = (query, within = document) => [...within.querySelectorAll(query)];
@@ -23,24 +37,6 @@
     element.textContent = text;
     return element;
   };
-
-  // What is selected and shown in one view is so in the others: the flame view keeps its state
-  // in the address without a request, so links to other views are completed when they are used.
-  const carry = (link) => {
-    const here = new URLSearchParams(location.search);
-    const to = new URL(link.href);
-    for (const name of ["fn", "app"]) {
-      if (here.has(name)) to.searchParams.set(name, here.get(name));
-      else to.searchParams.delete(name);
-    }
-    link.href = to.href;
-  };
-  for (const event of ["pointerdown", "focusin", "click"]) {
-    document.addEventListener(event, (happened) => {
-      const link = happened.target.closest?.(".tabs a");
-      if (link && one("canvas.flame")) carry(link);
-    }, true);
-  }
 
   // Rows are walked with one of them in the order of Tab, the others beside it.
   let current = null;
@@ -119,15 +115,15 @@
       dialog.className = "keys";
       dialog.setAttribute("aria-labelledby", "keys");
       dialog.appendChild(make("h2", "Keys")).id = "keys";
-      const list = dialog.appendChild(make("dl"));
-      for (const [key, text] of KEYS) {
-        const pair = list.appendChild(make("div"));
-        pair.appendChild(make("dt")).appendChild(make("kbd", key));
-        pair.appendChild(make("dd", text));
-      }
-      if (one("canvas.flame")) {
-        dialog.appendChild(make("p", "In the flame view: arrows walk, Enter zooms in, Escape "
-          + "shows everything, + and − zoom, n and N go from match to match, i turns it over."));
+      for (const [part, keys] of Object.entries(KEYS)) {
+        if (part === "Flame" && !one("canvas.flame")) continue;
+        if (part) dialog.appendChild(make("h3", part));
+        const list = dialog.appendChild(make("dl"));
+        for (const [key, text] of keys) {
+          const pair = list.appendChild(make("div"));
+          pair.appendChild(make("dt")).appendChild(make("kbd", key));
+          pair.appendChild(make("dd", text));
+        }
       }
       const form = dialog.appendChild(make("form"));
       form.method = "dialog";
@@ -140,6 +136,14 @@
   const follow = (link) => {
     if (!link) return false;
     link.click();
+    return true;
+  };
+  // The view that is shown is gone into.
+  const view = (link) => {
+    if (!link?.matches("[aria-current]")) return follow(link);
+    const canvas = one("canvas.flame");
+    if (canvas) canvas.focus();
+    else walk(0);
     return true;
   };
   const search = () => {
@@ -175,14 +179,17 @@
     End: () => current === document.activeElement && (focus(rows().at(-1)), true),
     Enter: open,
     s: source,
-    a: () => follow(one("a.switch")),
+    o: () => follow(one("a.switch")),
   };
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key, target } = event;
     if (key === "Escape") {
-      for (const menu of all("details.menu[open]")) menu.open = false;
+      for (const menu of all("details.menu[open]")) {
+        menu.open = false;
+        event.preventDefault();
+      }
       if (target.matches("input, select")) target.blur();
       return;
     }
@@ -192,7 +199,7 @@
     // The flame view has keys of its own, and beside it arrows scroll.
     const isElsewhere = one("canvas.flame") && !target.closest("tbody tr");
     if (isElsewhere && !/^[?/1-9jk]$/.test(key)) return;
-    if (/^[1-9]$/.test(key) ? follow(all(".tabs a")[key - 1]) : DO[key]?.()) {
+    if (/^[1-9]$/.test(key) ? view(all(".tabs a")[key - 1]) : DO[key]?.()) {
       event.preventDefault();
     }
   });

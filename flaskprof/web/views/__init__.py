@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flaskprof.web.views.capture import capture, function, merge
-from flaskprof.web.views.captures import captures
-from flaskprof.web.views.compare import compare_export, compare_page, compare_tree
-from flaskprof.web.views.export import capture_export, merge_export
-from flaskprof.web.views.files import download_profile, download_record, download_stacks
-from flaskprof.web.views.flame import capture_tree, merge_tree
-from flaskprof.web.views.overview import overview
-from flaskprof.web.views.route import route
+from flaskprof.late import Late
 from flaskprof.web.visit import View
 
 __all__ = ["VIEWS"]
 
+# Each is imported when its page is first looked at: most processes show few of them.
 VIEWS: Mapping[str, View] = {
-    "overview": overview,
-    "captures": captures,
-    "route": route,
-    "capture": capture,
-    "capture_tree": capture_tree,
-    "capture_export": capture_export,
-    "merge": merge,
-    "merge_tree": merge_tree,
-    "merge_export": merge_export,
-    "compare": compare_page,
-    "compare_tree": compare_tree,
-    "compare_export": compare_export,
-    "function": function,
-    "download_profile": download_profile,
-    "download_stacks": download_stacks,
-    "download_record": download_record,
+    endpoint: Late(f"{__name__}.{home}")
+    for endpoint, home in {
+        "overview": "overview:overview",
+        "captures": "captures:captures",
+        "route": "route:route",
+        "capture": "capture:capture",
+        "capture_tree": "flame:capture_tree",
+        "capture_export": "export:capture_export",
+        "merge": "capture:merge",
+        "merge_tree": "flame:merge_tree",
+        "merge_export": "export:merge_export",
+        "compare": "compare:compare_page",
+        "compare_tree": "compare:compare_tree",
+        "compare_export": "compare:compare_export",
+        "function": "capture:function",
+        "download_profile": "files:download_profile",
+        "download_stacks": "files:download_stacks",
+        "download_record": "files:download_record",
+    }.items()
 }

@@ -7,23 +7,17 @@ function is selected in all of them and what each view shows is in its address.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import BadRequest, NotFound
 
+from flaskprof.late import Late
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import row_of
 from flaskprof.web.comparisons import Suggestion, route_of, suggestions
 from flaskprof.web.exports import EXPORTS
 from flaskprof.web.figures import Figure, count, seconds, visible
 from flaskprof.web.panels import PanelOf
-from flaskprof.web.panels.flame import flame
-from flaskprof.web.panels.sandwich import sandwich
-from flaskprof.web.panels.source import source
-from flaskprof.web.panels.table import STATE, table
-from flaskprof.web.panels.tree import tree
-from flaskprof.web.queries import QueriesView, queries_view
 from flaskprof.web.rows import (
     CaptureRow,
     FunctionRow,
@@ -42,8 +36,7 @@ from flaskprof.web.visit import Page, Visit
 __all__ = ["capture", "function", "merge"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tab:
+class Tab(NamedTuple):
     """One of the views."""
 
     name: str
@@ -53,8 +46,7 @@ class Tab:
     is_current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(NamedTuple):
     """A file that can be had of the profile."""
 
     text: str
@@ -62,8 +54,7 @@ class Export:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureView:
+class CaptureView(NamedTuple):
     """What is above the panel, and the panel."""
 
     summary: Summary
@@ -90,18 +81,26 @@ class CaptureView:
     is_drawn: bool
     panel_template: str
     panel: Any
-    queries: QueriesView | None
+    queries: Any
 
 
-# The views in the order of their tabs: name, text, what it is for, and what makes it.
-_PANELS: tuple[tuple[str, str, str, PanelOf], ...] = (
-    ("flame", "Flame", "Every stack as a box as wide as its time", flame),
-    ("table", "Table", "Every function with its times", table),
-    ("sandwich", "Callers", "Who called a function, and what it called", sandwich),
-    ("tree", "Tree", "The calls as nested rows", tree),
-    ("source", "Source", "A function's lines, with times where it is defined", source),
+# The views in the order of their tabs: name, text and what it is for. What makes each is the
+# function of that name, in the module of that name.
+_TABS = (
+    ("flame", "Flame", "Every stack as a box as wide as its time"),
+    ("table", "Table", "Every function with its times"),
+    ("sandwich", "Callers", "Who called a function, and what it called"),
+    ("tree", "Tree", "The calls as nested rows"),
+    ("source", "Source", "A function's lines, with times where it is defined"),
 )
-_BY_NAME = {name: panel for name, _, _, panel in _PANELS}
+_PANELS: Mapping[str, PanelOf] = {
+    name: Late(f"flaskprof.web.panels.{name}:{name}") for name, _, _ in _TABS
+}
+_queries = Late("flaskprof.web.queries:queries_view")
+# What of a query says how the table is.
+_OF_TABLE = ("sort", "order", "search", "rows", "page", "restricted")
+# What of a query says how the flame view is, beside the function.
+_DRAWN = ("zoom", "range", "at", "search", "shape", "colour", "off")
 
 
 def capture(visit: Visit, capture_id: str) -> Page:
@@ -122,13 +121,13 @@ def function(visit: Visit, capture_id: str, key: str) -> Page:
 def _page(subject: Subject, view: str = "", key: str = "") -> Page:
     query = subject.visit.query
     name = view or query.get("view", "") or _at_first(query)
-    if name not in _BY_NAME:
-        raise BadRequest(f"view: {name[:40]!r} is none of " + ", ".join(_BY_NAME))
+    if name not in _PANELS:
+        raise BadRequest(f"view: {name[:40]!r} is none of " + ", ".join(_PANELS))
     wanted = key or query.get("fn", "")
     selected = subject.function(wanted) if wanted else None
     if wanted and selected is None and not subject.is_application_only:
         raise NotFound("This profile holds no function of that address.")
-    panel = _BY_NAME[name](subject, selected)
+    panel = _PANELS[name](subject, selected)
     record, graph, overall = subject.whole_record, subject.graph, subject.overall
     truth = subject.truth
 
@@ -177,20 +176,23 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         is_drawn=name == "flame",
         panel_template=panel.template,
         panel=panel.view,
-        queries=queries_view(record),
+        queries=_queries(record) if record.query_count else None,
     )  # fmt: skip
     return Page("capture.html", page, data)
 
 
 def _at_first(query: Mapping[str, str]) -> str:
     """Return the view of an address that names none: what says how a table is, is of one."""
-    return "table" if any(name in query for name in STATE) else _PANELS[0][0]
+    return "table" if any(name in query for name in _OF_TABLE) else _TABS[0][0]
 
 
 def _tabs(subject: Subject, current: str, key: str) -> list[Tab]:
+    """Return the views, of the same function and, in the flame view, at the same place."""
+    query = subject.visit.query
+    kept = {name: query[name] for name in _DRAWN if name in query}
     return [
-        Tab(name, text, hint, subject.page(view=name, fn=key), name == current)
-        for name, text, hint, _ in _PANELS
+        Tab(name, text, hint, subject.page(view=name, fn=key, **kept), name == current)
+        for name, text, hint in _TABS
     ]
 
 
@@ -203,7 +205,7 @@ def _selected_urls(
     key = subject.key(selected)
     urls = {
         text: subject.page(view=name, fn=key)
-        for name, text, _, _ in _PANELS
+        for name, text, _ in _TABS
         if name not in ("flame", "table", current)
     }
     return urls | {"Clear": subject.page(view=current)}

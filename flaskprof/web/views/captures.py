@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flaskprof.store import CaptureQuery
 from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
@@ -19,16 +18,14 @@ NO_ROUTE = "(no route)"
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One value of a filter."""
 
     value: str
     is_chosen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """A field that the list can be narrowed by."""
 
     name: str
@@ -36,8 +33,7 @@ class Filter:
     choices: Sequence[Choice]
 
 
-@dataclass(frozen=True, slots=True)
-class CapturesView:
+class CapturesView(NamedTuple):
     """The list of captures, or what to do where there are none."""
 
     table: CaptureTable

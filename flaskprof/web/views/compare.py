@@ -7,18 +7,18 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import BadRequest, NotFound
 
 from flaskprof.profiles.diff import Change, Comparison, Mean, compare
-from flaskprof.profiles.flame import difference
+from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.mean import mean
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import kind_of, label
 from flaskprof.web.differences import count_difference, seconds_difference, sentence
 from flaskprof.web.figures import Figure, Moment, count, moment, seconds, share
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
 from flaskprof.web.rows import FunctionName, function_name
 from flaskprof.web.sides import Sides, ids_of, sides
@@ -31,8 +31,7 @@ __all__ = ["compare_export", "compare_page", "compare_tree"]
 ROWS_A_PAGE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """One side of a comparison."""
 
     role: str
@@ -44,8 +43,7 @@ class Side:
     total: Figure
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRow:
+class ChangeRow(NamedTuple):
     """A function with what it was before and is after.
 
     `bar` is how long the bar of the difference is, of 50; `presence` is "new", "gone" or "".
@@ -60,8 +58,7 @@ class ChangeRow:
     is_slower: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CompareView:
+class CompareView(NamedTuple):
     """What changed, in a sentence, as a flame view and as a table."""
 
     sides: Sequence[Side]
@@ -92,8 +89,7 @@ class CompareView:
     next_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(NamedTuple):
     slug: str
     text: str
     hint: str
@@ -254,7 +250,7 @@ def compare_tree(visit: Visit) -> Data:
         for side in (both.before, both.after)
     )
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
-    return Data(flame_json(difference(before, after, is_sampled=is_sampled)))
+    return Data(packed(difference(before, after, is_sampled=is_sampled)))
 
 
 def compare_export(visit: Visit, name: str) -> Download:

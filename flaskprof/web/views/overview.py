@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from flaskprof.errors import StoreError
 from flaskprof.metrics.in_flight import Flying
@@ -37,8 +37,7 @@ _MARKS = 8
 _IN_FLIGHT = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """What all routes did together."""
 
     rate: Figure
@@ -49,8 +48,7 @@ class Sum:
     has_errors: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """A window that can be chosen."""
 
     text: str
@@ -58,8 +56,7 @@ class Choice:
     is_chosen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FlyingRow:
+class FlyingRow(NamedTuple):
     """A request in flight."""
 
     age: Figure
@@ -70,8 +67,7 @@ class FlyingRow:
     thread: str
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewView:
+class OverviewView(NamedTuple):
     """The front page; `total` is None where nothing is known of the time looked at.
 
     `span` is how much of that is known, in words. `more_url` shows the routes that are left

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import NotFound
 
@@ -17,7 +16,8 @@ from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
 from flaskprof.web.figures import Figure, count, moment, seconds
 from flaskprof.web.histogram import AXIS, WIDTH, Histogram, histogram
 from flaskprof.web.rows import record_data
-from flaskprof.web.sides import MOST_OF_A_ROUTE, of_one_kind
+from flaskprof.web.sides import of_one_kind
+from flaskprof.web.subject import MOST_OF_A_ROUTE
 from flaskprof.web.visit import Page, Visit
 
 __all__ = ["route"]
@@ -26,8 +26,7 @@ _NEWEST_DOTS = 100
 _SLOWEST_DOTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class RouteView:
+class RouteView(NamedTuple):
     """One route with its captures."""
 
     method: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flaskprof.web.problems import PROBLEM, problem
 from flaskprof.web.visit import Page
@@ -10,15 +10,13 @@ from flaskprof.web.visit import Page
 __all__ = ["being_written", "trouble"]
 
 
-@dataclass(frozen=True, slots=True)
-class BeingWrittenView:
+class BeingWrittenView(NamedTuple):
     """A capture that will be there in a moment."""
 
     capture_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TroubleView:
+class TroubleView(NamedTuple):
     """An answer that is not what was asked for, and why."""
 
     title: str
