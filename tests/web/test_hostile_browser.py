@@ -71,7 +71,7 @@ def addresses(hostile, viewer):
     yield "/captures"
     yield "/nothing/" + quote(hostile[0][0].route)
     links = Links("")
-    for before, after in hostile:
+    for before, _ in hostile:
         yield links.captures(route=before.route, method=before.method)
         yield links.route(before.route, before.method)
     for before, after in hostile[::3]:
