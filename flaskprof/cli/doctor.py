@@ -72,6 +72,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
     yield Finding("good", "Python", f"{sys.version.split()[0]} at {sys.executable}")
     yield from _engine(settings)
     yield _slots()
+    yield _reader()
     yield from _directory(settings)
     yield from _metrics(settings)
     yield _access(settings)
@@ -112,6 +113,18 @@ def _slots() -> Finding:
     else:
         what = f"{platform.python_implementation()} profiles each thread on its own"
     return Finding("good", "other tools", what)
+
+
+def _reader() -> Finding:
+    try:
+        import flaskprof.profiles._marshal  # noqa: F401, PLC0415  may be absent
+    except ModuleNotFoundError:
+        why = "its extension was not built"
+    except ImportError as error:
+        why = str(error)
+    else:
+        return Finding("good", "reader", "profiles are read in C")
+    return Finding("note", "reader", f"profiles are read in Python, more slowly ({why})")
 
 
 def _directory(settings: Settings) -> Iterator[Finding]:

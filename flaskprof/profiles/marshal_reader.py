@@ -13,6 +13,9 @@ write it; the latter also adds the key ``("__sampled__",)``. That key makes `pst
 before Python 3.15; `flaskprof.profiles.pstats_writer` adds the function `SAMPLED_MARK` in
 its place, which `pstats` lists with no calls and no time. What the bytes mean is that of
 ``Python/marshal.c``, format versions 0 to 5.
+
+What profilers ordinarily write is read in C where that was built. It refuses all else without
+a word, and the reader in Python, which knows the whole shape, reads it or says what is wrong.
 """
 
 from __future__ import annotations
@@ -26,6 +29,14 @@ from flaskprof.errors import BadProfile
 from flaskprof.profiles.columns import Columns, SumsColumns
 from flaskprof.profiles.model import CallGraph, Function, Sums
 
+try:
+    from flaskprof.profiles._marshal import read as _read
+except ImportError:  # no compiler was there
+
+    def _read(*_: object) -> None:  # type: ignore[misc]  # the same face, and refuses all
+        pass
+
+
 __all__ = [
     "MAX_BYTES",
     "MAX_EDGES",
@@ -34,6 +45,8 @@ __all__ = [
     "MAX_SECONDS",
     "MAX_TEXT",
     "SAMPLED_MARK",
+    "python_read_profile",
+    "read_ordinary",
     "read_profile",
 ]
 
@@ -147,6 +160,35 @@ def read_profile(data: bytes) -> CallGraph:
         raise BadProfile(
             f"the file has {len(data)} bytes; profiles of up to {MAX_BYTES} bytes are read"
         )
+    return read_ordinary(data) or python_read_profile(data)
+
+
+def read_ordinary(data: bytes) -> CallGraph | None:
+    """Return what `python_read_profile` does, or None where that has to be asked.
+
+    None stands for what is wrong, for what is rare, and for everything if what is in C was
+    not built.
+    """
+    found = _read(
+        data,
+        Function,
+        SAMPLED_MARK.name.encode(),
+        MAX_FUNCTIONS,
+        MAX_EDGES,
+        MAX_NAME_BYTES,
+        MAX_TEXT,
+        MAX_SECONDS,
+    )
+    if found is None:
+        return None
+    names, total, first_edge, caller, edges = found
+    return CallGraph(
+        Columns(names, SumsColumns(*total), first_edge, caller, SumsColumns(*edges))
+    )
+
+
+def python_read_profile(data: bytes) -> CallGraph:
+    """Return what `read_profile` does, of data of any size, without what is in C."""
     reader = _Reader(data)
     try:
         return reader.graph()

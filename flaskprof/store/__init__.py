@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,4 +100,8 @@ class Store(Protocol):
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file of a capture, named by its suffix, as `.prof`."""
+        ...
+
+    def stamp(self, capture_id: str, suffix: str) -> Hashable:
+        """Return what changes when the content of that file does, without reading it."""
         ...

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -219,12 +219,24 @@ class DirectoryStore:
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file of a capture, named by its suffix, as `.prof`."""
+        with self._committed(capture_id, suffix) as path:
+            return path.read_bytes()
+
+    def stamp(self, capture_id: str, suffix: str) -> Hashable:
+        """Return what changes when the content of that file does, without reading it."""
+        with self._committed(capture_id, suffix) as path:
+            status = path.stat()
+            return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+    @contextmanager
+    def _committed(self, capture_id: str, suffix: str) -> Iterator[Path]:
+        """Give the path of one file of a capture that was written whole."""
         path = self._path_of(capture_id, suffix)
         commit = path.with_name(capture_id + layout.COMMIT_SUFFIX)
         try:
             with self._errors_told("read", passing=FileNotFoundError):
                 commit.stat()  # without it the capture is still being written
-                return path.read_bytes()
+                yield path
         except FileNotFoundError:
             raise self._not_found(capture_id) from None
 

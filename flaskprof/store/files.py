@@ -12,14 +12,15 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
-from flaskprof.formats import FORMATS, format_of, read_file
+from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.ids import new_capture_id
 from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.marshal_reader import MAX_BYTES
@@ -29,7 +30,7 @@ from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
 from flaskprof.store.spread import bin_of
 
-__all__ = ["TRIGGER", "FileStore"]
+__all__ = ["TRIGGER", "FileStore", "Reader"]
 
 TRIGGER = "file"
 """The trigger of every record: nobody asked for these, they were there."""
@@ -41,6 +42,9 @@ _ESTIMATED_NOTE = (
 )
 _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
+_STACKS = FORMATS["pprof"].suffix
+_FOUND = tuple(row.suffix for row in FORMATS.values() if row.read is not None)
+"""What names of profiles in folders end with."""
 
 
 class _File(NamedTuple):
@@ -60,19 +64,23 @@ class _Summary(NamedTuple):
     has_stacks: bool = False
 
 
+Reader = Callable[[str, Hashable, Callable[[], bytes]], Profile]
+"""Returns the profile of a file by its name, its stamp, and what returns its bytes."""
+
 _Description = tuple[float, str, tuple[str, ...], bool]
 """Of a profile seconds, exactness, notes, and whether there are stacks."""
 
 
 class FileStore:
-    """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
+    """The profiles at `paths`: files of any name, and those below folders that names tell.
 
-    The end of a file's name tells its format; what tells none is read as ``.prof``. `reader`
-    returns the profile of a name and bytes, as `read_file` does.
+    What is in a file tells its format, and the end of its name where that does not. `reader`
+    may keep the profile of a file by its stamp, and reads it as `read_file` does.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
-    are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
-    in a folder are read when they are listed; one that is no profile says so in its notes.
+    are no profile or cannot be read; so does a folder without any. Those found in a folder
+    are read when they are listed; one that is no profile says so in its notes. Where whole
+    stacks are kept in a ``.pb.gz`` beside a ``.prof``, as of captures, they are both.
 
     A record's `started` is when the file was last changed, its duration the time that the
     profile covers. Its ID is made from its path and that time, when the store is made.
@@ -85,7 +93,7 @@ class FileStore:
         self,
         paths: Iterable[str | os.PathLike[str]],
         *,
-        reader: Callable[[str, bytes], Profile] = read_file,
+        reader: Reader = lambda name, _, load: read_file(name, load()),
     ) -> None:
         self._reader = reader
         self._lock = threading.Lock()
@@ -97,8 +105,9 @@ class FileStore:
             if path.is_dir():
                 found |= {file: _status(file) for file in _profiles_below(path)}
             else:
-                named[path.resolve()] = _status(path)
-                described[path.resolve()] = self._checked(path)
+                real = path.resolve()
+                named[real] = _status(path)
+                described[real] = self._checked(path, _stamp(real, named[real]))
         statuses = found | named
         titles = _titles(list(statuses))
         files = [
@@ -175,13 +184,23 @@ class FileStore:
         wanted = next((row for row in FORMATS.values() if row.suffix == suffix), None)
         if wanted is not None and suffix in _SUFFIXES:
             content = _read(file.path)
-            own = format_of(file.path.name) or FORMATS["prof"]
-            if wanted is own or (own.read is None and wanted is FORMATS["prof"]):
+            if wanted is format_in(file.path.name, content):
                 return content
             profile = read_file(file.path.name, content)
             if isinstance(profile, CallTree) or not wanted.has_stacks:
                 return wanted.write(profile, self.record(capture_id))
-        raise CaptureNotFound(f"{file.path} has no {suffix[:20]!r} beside it")
+        raise _none_beside(file.path, suffix)
+
+    def stamp(self, capture_id: str, suffix: str) -> Hashable:
+        """Return what changes when the content of that file does: of all suffixes the same."""
+        file = self._file(capture_id)
+        try:
+            status = file.path.stat()
+        except OSError:
+            raise CaptureNotFound(f"{file.path} is no longer there") from None
+        if suffix == ".pb.gz" and not self._summary(file).has_stacks:
+            raise _none_beside(file.path, suffix)
+        return _stamp(file.path, status)
 
     def _file(self, capture_id: str) -> _File:
         try:
@@ -212,22 +231,25 @@ class FileStore:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        summary = _Summary(status.st_mtime_ns, status.st_size, *self._described(file.path))
+        stamp = _stamp(file.path, status)
+        summary = _Summary(
+            status.st_mtime_ns, status.st_size, *self._described(file.path, stamp)
+        )
         with self._lock:
             self._summaries[file.id] = summary
         return summary
 
-    def _described(self, path: Path) -> _Description:
+    def _described(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; never fails."""
         try:
-            return _description(self._reader(path.name, _read(path)))
+            return _description(self._reader(path.name, stamp, partial(_read, path)))
         except FlaskprofError as error:
             return 0.0, "", (f"This file cannot be shown: {error}",), False
 
-    def _checked(self, path: Path) -> _Description:
+    def _checked(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; raises what says why it cannot be."""
         try:
-            return _description(self._reader(path.name, _read(path)))
+            return _description(self._reader(path.name, stamp, partial(_read, path)))
         except BadProfile as error:
             raise BadProfile(f"{path}: {error}") from error
 
@@ -255,18 +277,33 @@ _ORDERS: Mapping[str, Callable[[_File], str]] = {
 
 def _profiles_below(folder: Path) -> list[Path]:
     try:
-        found = list(islice(folder.rglob("*.prof"), _MAX_FILES + 1))
+        below = (file for file in folder.rglob("*") if file.name.endswith(_FOUND))
+        found = list(islice(below, _MAX_FILES + 1))
     except OSError as error:
         raise _unreadable(folder, error) from error
-    files = [file.resolve() for file in found if file.is_file()]
+    stacks = {file for file in found if file.name.endswith(_STACKS)}
+    files = [
+        file.resolve()
+        for file in found
+        if file.is_file() and (file in stacks or file.with_suffix(_STACKS) not in stacks)
+    ]
+    names = ", ".join(f"*{suffix}" for suffix in _FOUND)
     if not files:
-        raise StoreError(f"{folder}: there is no *.prof file in this folder")
+        raise StoreError(f"{folder}: there is no {names} file in this folder")
     if len(found) > _MAX_FILES:
         raise StoreError(
-            f"{folder}: there are more than {_MAX_FILES:,} *.prof files in this folder; "
+            f"{folder}: there are more than {_MAX_FILES:,} profiles ({names}) in this folder; "
             "name one of its folders instead"
         )
     return files
+
+
+def _stamp(path: Path, status: os.stat_result) -> Hashable:
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _none_beside(path: Path, suffix: str) -> CaptureNotFound:
+    return CaptureNotFound(f"{path} has no {suffix[:20]!r} beside it")
 
 
 def _status(path: Path) -> os.stat_result:

@@ -67,6 +67,7 @@ def templates() -> Environment:
     return Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
+        optimized=False,  # there is nothing to be folded, and looking for it takes time
         auto_reload=False,
         finalize=_written_out,
         undefined=StrictUndefined,

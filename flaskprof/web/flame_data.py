@@ -14,6 +14,7 @@ column that would say nothing is left out.
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -21,7 +22,7 @@ from flaskprof.profiles.flame import FlameTree
 from flaskprof.profiles.paths import kind_of
 from flaskprof.web.links import function_key
 
-__all__ = ["flame_data", "flame_json"]
+__all__ = ["flame_data", "flame_json", "packed"]
 
 _COLUMNS = {
     "parent": "parent",
@@ -62,3 +63,11 @@ def flame_data(tree: FlameTree) -> dict[str, Any]:
 def flame_json(tree: FlameTree) -> bytes:
     """Return `flame_data` as text, in ASCII with escapes for all else."""
     return json.dumps(flame_data(tree), separators=(",", ":")).encode("ascii")
+
+
+def packed(tree: FlameTree) -> bytes:
+    """Return `flame_json` compressed by gzip.
+
+    Level 1 takes a fifth of the time of the default and makes it little larger.
+    """
+    return gzip.compress(flame_json(tree), 1, mtime=0)

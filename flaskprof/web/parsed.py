@@ -5,29 +5,24 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from hashlib import blake2b
 from typing import Any, TypeVar
 
-from flaskprof.formats import FORMATS, format_of, read_file
+from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
 from flaskprof.profiles.overall import Overall
 
-__all__ = ["Made", "ParsedProfiles", "digest_of"]
+__all__ = ["Made", "ParsedProfiles"]
 
 Made = TypeVar("Made", CallGraph, CallTree, EstimatedTree, Overall, bytes)
 
 # About what the parts of a profile take in memory, in bytes.
 _FUNCTION_BYTES = 300
+_EDGE_BYTES = 36
 _NODE_BYTES = 32
 _ESTIMATED_NODE_BYTES = 72
 _OVERALL_BYTES = 800
-
-
-def digest_of(data: bytes) -> bytes:
-    """Return what stands for the content of a file in a key."""
-    return blake2b(data, digest_size=16).digest()
 
 
 class ParsedProfiles:
@@ -46,18 +41,18 @@ class ParsedProfiles:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, data: bytes, digest: bytes = b"") -> CallGraph:
+    def get(self, stamp: Hashable, load: Callable[[], bytes]) -> CallGraph:
         """Return the call graph of a ``.prof`` file; raises `BadProfile`.
 
-        `digest` is that of the bytes, where it is known.
+        `stamp` stands for its content, which `load` returns where it is not known yet.
         """
-        return self.made((".prof", digest or digest_of(data)), lambda: read_profile(data))
+        return self.made((".prof", stamp), lambda: read_profile(load()))
 
-    def read(self, file_name: str, data: bytes) -> Profile:
+    def read(self, file_name: str, stamp: Hashable, load: Callable[[], bytes]) -> Profile:
         """Return the profile in a file as `read_file` does; raises `BadProfile`."""
-        row = format_of(file_name) or FORMATS["prof"]
-        is_prof = row.read is None or row is FORMATS["prof"]
-        return self.get(data) if is_prof else read_file(file_name, data)
+        data = load()
+        is_prof = format_in(file_name, data) is FORMATS["prof"]
+        return self.get(stamp, lambda: data) if is_prof else read_file(file_name, data)
 
     def made(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what `make` returned for `key`, or returns now; what it raises passes."""
@@ -85,8 +80,8 @@ def _size(value: CallGraph | CallTree | EstimatedTree | Overall | bytes) -> int:
     if isinstance(value, Overall):
         return _OVERALL_BYTES
     if isinstance(value, CallGraph):
-        stats = value.functions.values()
-        return _FUNCTION_BYTES * sum(1 + len(of.callers) for of in stats)
+        columns = value.columns
+        return _FUNCTION_BYTES * len(columns) + _EDGE_BYTES * len(columns.caller)
     if isinstance(value, EstimatedTree):
         return _ESTIMATED_NODE_BYTES * len(value)  # its functions are those of the graph
     return _NODE_BYTES * len(value) + _FUNCTION_BYTES * len(value.functions)

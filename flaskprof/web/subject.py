@@ -11,7 +11,7 @@ everything else is folded into its caller, with its time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -29,9 +29,9 @@ from flaskprof.profiles.overall import Overall, overall
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
-from flaskprof.web.parsed import Made, digest_of
+from flaskprof.web.parsed import Made
 from flaskprof.web.visit import Visit
 
 __all__ = ["MOST_MERGED", "MOST_OF_A_ROUTE", "Subject", "is_foreign", "merged", "subject_of"]
@@ -57,8 +57,7 @@ class Subject:
     records: tuple[CaptureRecord, ...]
     is_application_only: bool
     visit: Visit
-    _read: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
-    _digests: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    _stamps: dict[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
     _found: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -131,13 +130,13 @@ class Subject:
 
     @property
     def flame(self) -> bytes:
-        """The data of its flame view, which `flaskprof.web.flame_data` describes."""
+        """The data of its flame view, packed as `flaskprof.web.flame_data` describes."""
         is_sampled = self.truth == "sampled"
         suffix = ".pb.gz" if self.has_stacks else ".prof"
         return self._made(
             ("flame", is_sampled),
             suffix,
-            lambda: flame_json(flame_tree(self.tree, is_sampled=is_sampled)),
+            lambda: packed(flame_tree(self.tree, is_sampled=is_sampled)),
         )
 
     def recording_ns(self, function: Function) -> float | None:
@@ -168,7 +167,7 @@ class Subject:
         if not self.record or self.is_application_only:
             return None
         try:
-            return self._files(suffix)[0]
+            return self.visit.store.read(self.record.id, suffix)
         except CaptureNotFound:
             return None
 
@@ -200,19 +199,14 @@ class Subject:
         return graph
 
     def _graphs(self) -> list[CallGraph]:
-        return [
-            self.visit.profiles.get(data, digest)
-            for data, digest in zip(
-                self._files(".prof"), self._digests_of(".prof"), strict=True
-            )
-        ]
+        known = self.visit.profiles
+        return [known.get(stamp, load) for stamp, load in self._files(".prof")]
 
     def _tree(self) -> CallTree:
+        made = self.visit.profiles.made
         parts = [
-            self.visit.profiles.made(("tree", digest), partial(read_pprof, data))
-            for data, digest in zip(
-                self._files(".pb.gz"), self._digests_of(".pb.gz"), strict=True
-            )
+            made(("tree", stamp), partial(_stacks, load))
+            for stamp, load in self._files(".pb.gz")
         ]
         tree = parts[0] if len(parts) == 1 else _merged(parts)
         assert isinstance(tree, CallTree)  # noqa: S101  trees add up to one; for mypy
@@ -230,24 +224,24 @@ class Subject:
         """The same, with the code of others too."""
         return replace(self, is_application_only=False)
 
-    def _files(self, suffix: str) -> tuple[bytes, ...]:
-        """Return the files of all captures, read once."""
-        if suffix not in self._read:
-            read = self.visit.store.read
-            self._read[suffix] = tuple(read(capture_id, suffix) for capture_id in self.ids)
-        return self._read[suffix]
+    def _files(self, suffix: str) -> Iterator[tuple[Hashable, Callable[[], bytes]]]:
+        """Yield of each capture the stamp of a file, and what reads it."""
+        read = self.visit.store.read
+        for capture_id, stamp in zip(self.ids, self._stamps_of(suffix), strict=True):
+            yield stamp, partial(read, capture_id, suffix)
 
     def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
         def find() -> Made:
-            key = (what, self.is_application_only, self._digests_of(suffix))
+            key = (what, self.is_application_only, self._stamps_of(suffix))
             return self.visit.profiles.made(key, make)
 
         return self._once(what, find)
 
-    def _digests_of(self, suffix: str) -> tuple[bytes, ...]:
-        if suffix not in self._digests:
-            self._digests[suffix] = tuple(map(digest_of, self._files(suffix)))
-        return self._digests[suffix]
+    def _stamps_of(self, suffix: str) -> tuple[Hashable, ...]:
+        if suffix not in self._stamps:
+            stamp = self.visit.store.stamp
+            self._stamps[suffix] = tuple(stamp(capture_id, suffix) for capture_id in self.ids)
+        return self._stamps[suffix]
 
     def _once(self, what: Hashable, find: Callable[[], Made]) -> Made:
         """Return what was found before: a page makes nothing twice, however little is kept."""
@@ -294,12 +288,16 @@ def _subject(visit: Visit, ids: Sequence[str]) -> Subject:
     return subject
 
 
+def _stacks(load: Callable[[], bytes]) -> CallTree:
+    return read_pprof(load())
+
+
 def _record(visit: Visit, capture_id: str) -> CaptureRecord:
     """Return what is known of a capture; the file of its stacks alone may have been removed."""
     record = visit.store.record(capture_id)
     if record.has_stacks:
         try:
-            visit.store.read(capture_id, ".pb.gz")
+            visit.store.stamp(capture_id, ".pb.gz")
         except CaptureNotFound:
             return replace(record, has_stacks=False)
     return record

@@ -69,9 +69,9 @@ class Download(NamedTuple):
 
 
 class Data(NamedTuple):
-    """JSON for a script of the viewer, sent compressed to whoever takes that."""
+    """JSON for a script of the viewer, compressed by gzip: as it is kept and mostly sent."""
 
-    body: bytes
+    packed: bytes
 
 
 class Redirect(NamedTuple):

@@ -188,6 +188,13 @@ def test_the_bytes_of_a_profile_are_returned_unchanged(filled):
     )
 
 
+def test_a_stamp_tells_one_content_from_another_and_stays_the_same(filled):
+    found = ids(filled.store.list(CaptureQuery()))
+    stamps = [filled.store.stamp(capture_id, ".prof") for capture_id in found]
+    assert len(set(stamps)) == COUNT
+    assert [filled.store.stamp(capture_id, ".prof") for capture_id in found] == stamps
+
+
 def test_the_metadata_is_a_file_of_a_capture_too(filled):
     for record in filled.store.list(CaptureQuery()).records:
         assert CaptureRecord.from_json(filled.store.read(record.id, ".json")) == record
@@ -199,8 +206,9 @@ def test_the_metadata_is_a_file_of_a_capture_too(filled):
 def test_what_is_not_there_is_not_found(filled, capture_id):
     with pytest.raises(CaptureNotFound):
         filled.store.record(capture_id)
-    with pytest.raises(CaptureNotFound):
-        filled.store.read(capture_id, ".prof")
+    for look in filled.store.read, filled.store.stamp:
+        with pytest.raises(CaptureNotFound):
+            look(capture_id, ".prof")
 
 
 @pytest.mark.parametrize("suffix", ["", "prof", ".py", "/../../x"])
@@ -217,8 +225,11 @@ def test_a_capture_deleted_from_the_disk_vanishes(filled):
     assert (ids(page), page.matching) == (before[1:], COUNT - 1)
     with pytest.raises(CaptureNotFound):
         filled.store.record(before[0])
-    with pytest.raises(CaptureNotFound):
-        filled.store.read(before[0], ".prof")
+    for look in filled.store.read, filled.store.stamp:
+        with pytest.raises(CaptureNotFound):
+            look(before[0], ".prof")
+        with pytest.raises(CaptureNotFound):
+            look(before[1], ".pb.gz")
 
 
 def test_without_captures_there_is_nothing_to_filter_by(filled):

@@ -117,6 +117,9 @@ class MemoryStore:
         except KeyError:
             raise CaptureNotFound(f"no {suffix} of capture {capture_id}") from None
 
+    def stamp(self, capture_id: str, suffix: str) -> bytes:
+        return self.read(capture_id, suffix)
+
 
 def _sendable(text: str) -> str:
     """A text as an address can hold it, as the data directory finds it too."""

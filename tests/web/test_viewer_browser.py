@@ -242,7 +242,7 @@ def test_keys_lead_through_the_views_of_a_profile(browser, serve, viewer, store)
     page.wait_for_selector(".flame-tools:not([hidden])")
     press("2")
     page.wait_for_selector("table.functions tr.current")
-    press("a")
+    press("o")
     page.wait_for_url("**app=1*")
     assert page.locator("tbody tr").count() == 3
     assert found == []

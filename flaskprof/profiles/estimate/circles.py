@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["circles"]
 
+_NONE: Sequence[int] = ()
 
-def circles(  # noqa: C901  as it is published
-    count: int, callees_of: Callable[[int], Iterable[int]]
-) -> list[int]:
-    """Return a number for each of `count` functions, the same for those of one circle.
 
-    These are the strongly connected components of the graph, found by Tarjan's algorithm,
-    https://doi.org/10.1137/0201010, without recursion.
+def circles(callees: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Return a number for each function that is in a circle, the same for those of one.
+
+    A function that calls itself is a circle too. `callees` are the functions that each one
+    calls; who calls none may be left out. Circles are the strongly connected components of
+    the graph, found by Tarjan's algorithm, https://doi.org/10.1137/0201010, without recursion.
     """
-    group, seen_at, earliest = [-1] * count, [-1] * count, [0] * count
-    seen = groups = 0
-    open_: list[int] = []
-    for start in range(count):
-        if seen_at[start] >= 0:
-            continue
-        path = [(start, iter(callees_of(start)))]
-        seen_at[start] = earliest[start] = seen
-        seen += 1
-        open_.append(start)
-        while path:
+    found: dict[int, int] = {}
+    seen_at: dict[int, int] = {}
+    earliest: dict[int, int] = {}  # of those whose component is not known yet
+    open_: list[int] = []  # the same in the order in which they were seen
+    for start in callees:
+        waiting = [] if start in seen_at else [start]
+        path: list[tuple[int, Iterator[int]]] = []
+        while waiting or path:
+            if waiting:
+                function = waiting.pop()
+                seen_at[function] = earliest[function] = len(seen_at)
+                open_.append(function)
+                path.append((function, iter(callees.get(function, _NONE))))
             function, left = path[-1]
             for callee in left:
-                if seen_at[callee] < 0:
-                    seen_at[callee] = earliest[callee] = seen
-                    seen += 1
-                    open_.append(callee)
-                    path.append((callee, iter(callees_of(callee))))
+                if callee not in seen_at:
+                    waiting.append(callee)
                     break
-                if group[callee] < 0:
+                if callee in earliest:
                     earliest[function] = min(earliest[function], seen_at[callee])
             else:
                 path.pop()
-                if path:
+                first = earliest[function]
+                if first == seen_at[function]:
+                    _close(function, open_, earliest, found, callees)
+                else:
                     above = path[-1][0]
-                    earliest[above] = min(earliest[above], earliest[function])
-                if earliest[function] == seen_at[function]:
-                    while True:
-                        member = open_.pop()
-                        group[member] = groups
-                        if member == function:
-                            break
-                    groups += 1
-    return group
+                    earliest[above] = min(earliest[above], first)
+    return found
+
+
+def _close(
+    function: int,
+    open_: list[int],
+    earliest: dict[int, int],
+    found: dict[int, int],
+    callees: Mapping[int, Sequence[int]],
+) -> None:
+    """Take the component that was seen first at `function`; it is known now."""
+    is_circle = open_[-1] != function or function in callees.get(function, _NONE)
+    while True:
+        member = open_.pop()
+        del earliest[member]
+        if is_circle:
+            found[member] = function
+        if member == function:
+            return

@@ -51,7 +51,7 @@ class EdgeSums:
     """The sums of a graph in whole nanoseconds, by the numbers of its functions.
 
     `roots` are edges of a caller that is no function. `circle` has the same number for
-    functions that call each other in a circle; `timeless` are those whose edges have calls
+    all functions that call each other in a circle; `timeless` are those whose edges have calls
     but no times. Edges of less than `least_share` of all self time never become nodes: most
     of a large graph are such, and of them no more is made than their sum.
     """
@@ -78,7 +78,7 @@ class EdgeSums:
             self._below_ns[caller] += total_ns
         self._long = self._long_edges(max(1.0, least_share * sum(self.self_ns)))
         self.circle = circles(
-            count, lambda caller: [edge.function for edge in self._long.get(caller, ())]
+            {caller: [edge.function for edge in edges] for caller, edges in self._long.items()}
         )
         self._is_bounded: dict[int, bool] = {}
         self.roots = [
@@ -126,6 +126,9 @@ class EdgeSums:
             ) and self._agrees(function)
         return known
 
+    def _in_one_circle(self, function: int, other: int) -> bool:
+        return function in self.circle and self.circle[function] == self.circle.get(other)
+
     def _edges_to(self, function: int) -> range:
         """Return the numbers of the edges that the callers of a function made."""
         first = self._columns.first_edge
@@ -158,18 +161,17 @@ class EdgeSums:
 
     def _timeless(self) -> set[int]:
         """Return the functions that share their time by calls: some profilers count only."""
-        columns = self._columns
-        has_time = [seconds > 0 for seconds in columns.edges.cumulative_seconds]
-        any_times = any(has_time)
+        columns, first = self._columns, self._columns.first_edge
+        seconds = columns.edges.cumulative_seconds
+        without = [edge for edge, time in enumerate(seconds) if time <= 0]
+        any_times = len(without) < len(seconds)
         return {
             function
-            for function, (calls, timed) in enumerate(
-                zip(self._calls, _sums_of_slices(has_time, columns.first_edge), strict=True)
-            )
-            if calls > 0
-            and not timed
+            for function in {bisect_right(first, edge) - 1 for edge in without}
+            if self._calls[function] > 0
             and self.total_ns[function] > 0
-            and (calls >= columns.total.calls[function] or not any_times)
+            and max(seconds[first[function] : first[function + 1]]) <= 0
+            and (self._calls[function] >= columns.total.calls[function] or not any_times)
         }
 
     def _agrees(self, function: int) -> bool:
@@ -193,7 +195,7 @@ class EdgeSums:
         is_recursive = self.is_recursive(function)
         for number in self._edges_to(function):
             caller = self._columns.caller[number]
-            if not (is_recursive and self.circle[caller] == self.circle[function]):
+            if not (is_recursive and self._in_one_circle(caller, function)):
                 edge = self._edge(function, number)
                 total_ns -= edge.total_ns
                 self_ns -= edge.self_ns

@@ -190,9 +190,9 @@ class _Unfolding:
 
         Those of a circle stand together on a stack: what leaves it never comes back.
         """
-        circle = self._sums.circle
-        found = set()
-        while node > 0 and circle[self._function[node]] == circle[function]:
-            found.add(self._function[node])
-            node = self._parent[node]
+        circle, found = self._sums.circle, set[int]()
+        if function in circle:
+            while node > 0 and circle.get(self._function[node]) == circle[function]:
+                found.add(self._function[node])
+                node = self._parent[node]
         return found

@@ -5,8 +5,21 @@ const ROW = 20; // pixels
 const LEAST = 1; // what is narrower is drawn together with its neighbours
 const LABELLED = 26; // what is wider has a label
 const FILES = 6; // colours that stand for files
-const STATE = ["zoom", "range", "search", "shape", "colour", "app", "fn", "off"];
+const STATE = ["zoom", "range", "search", "shape", "colour", "app", "fn", "at", "off"];
 const isFile = !location.protocol.startsWith("http");
+// What estimates are covered with: eight pixels wide and high.
+const TILES = {
+  hatch(pen) {
+    for (const x of [-8, 0, 8]) {
+      pen.moveTo(x - 1, 9);
+      pen.lineTo(x + 9, -1);
+    }
+  },
+  dots(pen) {
+    pen.rect(1.5, 1.5, 1, 1);
+    pen.rect(5.5, 5.5, 1, 1);
+  },
+};
 
 class FlameView {
   constructor(canvas) {
@@ -15,12 +28,14 @@ class FlameView {
     this.root = canvas.closest(".flame-view");
     this.part = {};
     for (const name of ["tools", "found", "path", "message", "scroll", "space", "box", "legend",
-      "said", "tip"]) this.part[name] = this.root.querySelector(`.flame-${name}`);
+      "said", "tip", "actions", "hint"]) this.part[name] = this.root.querySelector(`.flame-${name}`);
     this.field = this.root.querySelector("[name=search]");
     this.colouring = this.root.querySelector("[name=colour]");
     // Where the whole page can be folded, its own switch is the one.
     this.pageSwitch = document.querySelector("a.switch");
     this.root.querySelector("[data-do=app]").hidden = this.pageSwitch !== null;
+    // The page says above it whose own time it was.
+    this.hasShares = !document.querySelector(".whose");
     this.trees = {};
     this.hover = -1;
     this.listen();
@@ -34,16 +49,23 @@ class FlameView {
   }
 
   async restore() {
+    clearTimeout(this.waiting);
     const query = this.query();
     const state = (this.state = {});
     for (const name of STATE) state[name] = query.get(name) || "";
     this.field.value = state.search;
     await this.load();
     if (this.state !== state || !this.tree) return;
-    const chosen = state.fn ? this.tree.widest(state.fn) : -1;
-    const zoomed = this.tree.resolve(state.zoom);
-    this.focus = chosen >= zoomed && chosen < this.tree.end[zoomed] ? chosen : zoomed;
+    this.zoomed = this.tree.resolve(state.zoom);
+    this.focus = state.at ? this.tree.resolve(state.at) : this.usual(state.fn);
     this.settle();
+  }
+
+  // The node of a function that is in focus unless the state says where: the widest in sight.
+  usual(key) {
+    const { tree, zoomed } = this;
+    const chosen = tree.widest(key, zoomed);
+    return chosen < 0 ? zoomed : chosen;
   }
 
   // Show what the state says of a tree that was just loaded.
@@ -60,33 +82,55 @@ class FlameView {
     this.reveal(this.focus);
   }
 
-  // Change the state; `isStep` makes a step that the back button undoes.
+  // Change the state; `isStep` makes a step that the back button undoes. What moves all the
+  // time is written when it rests.
   put(changes, isStep = false) {
+    if (isStep) this.write();
     Object.assign(this.state, changes);
+    this.link();
+    if (isStep) this.write("pushState");
+    else {
+      clearTimeout(this.waiting);
+      this.waiting = setTimeout(() => this.write(), 150);
+    }
+  }
+
+  write(how = "replaceState") {
+    clearTimeout(this.waiting);
+    const { tree, state, focus } = this;
+    if (tree) state.at = focus === this.usual(state.fn) ? "" : tree.address(focus);
     const query = this.query();
+    this.into(query);
+    if (`${query}` === `${this.query()}`) return;
+    // A search would else be taken for one of the table.
+    if (document.querySelector(".tabs")) query.set("view", "flame");
+    try {
+      history[how](null, "", isFile ? `#${query}` : `?${query}`);
+    } catch {
+      // Some browsers refuse it for files, or when it is done too often.
+    }
+  }
+
+  into(query) {
     for (const name of STATE) {
       if (this.state[name]) query.set(name, this.state[name]);
       else query.delete(name);
     }
-    const url = isFile ? `#${query}` : `${location.pathname}?${query}`;
-    if (`${query}` === `${this.query()}`) return;
-    try {
-      history[isStep ? "pushState" : "replaceState"](null, "", url);
-    } catch {
-      return; // some browsers refuse it for files, or when it is done too often
-    }
-    this.link();
-    tell("flaskprof:state", { ...this.state });
   }
 
-  // Let the other views of the page and its switch keep the state.
+  // Let the other views of the profile and the page's switch keep the state.
   link() {
-    for (const link of document.querySelectorAll(".tabs a, a.switch")) {
+    for (const link of document.querySelectorAll(".tabs a, a.switch, .flame-actions a")) {
       const url = new URL(link.href);
-      for (const name of STATE) {
-        if (name === "app") continue;
-        if (this.state[name]) url.searchParams.set(name, this.state[name]);
-        else url.searchParams.delete(name);
+      const { searchParams: query } = url;
+      const app = query.get("app");
+      this.into(query);
+      if (link.matches(".switch")) {
+        if (app) query.set("app", app);
+        else query.delete("app");
+      // Tables are searched for text.
+      } else if (query.get("view") === "table" && /[\^$*+?()[\]{}|]/.test(this.state.search)) {
+        query.delete("search");
       }
       link.href = url;
     }
@@ -108,7 +152,7 @@ class FlameView {
     this.hover = -1;
     this.focus = 0;
     this.part.message.textContent = tree.whole ? "" : "No time was recorded.";
-    for (const name of ["tools", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
+    for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
   async data(app) {
@@ -131,20 +175,22 @@ class FlameView {
     this.field.removeAttribute("aria-invalid");
     if (search) {
       let expression;
+      let how = "";
       try {
         expression = new RegExp(search, "iu");
       } catch {
         // Who has not closed a bracket yet, or means it as it is, looks for the text itself.
         expression = new RegExp(search.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "iu");
         this.field.setAttribute("aria-invalid", "true");
+        how = ", as plain text";
       }
       this.found = this.tree.search(expression);
       const { boxes, functions, time } = this.found;
       found.dataset.time = time;
       found.querySelector("output").textContent = boxes
         ? `${percent(time, this.tree.whole)} · ${this.about(time)} in ` +
-          `${many(boxes, "box", "es")} of ${many(functions, "function")}`
-        : "nothing found";
+          `${many(boxes, "box", "es")} of ${many(functions, "function")}${how}`
+        : `nothing found${how}`;
       for (const button of found.querySelectorAll("button")) button.hidden = !boxes;
     }
     this.draw();
@@ -181,10 +227,14 @@ class FlameView {
     return this.tree.folded !== null && this.tree.folded[node] !== 0;
   }
 
+  isNamed(node) {
+    return node > 0 && !this.isRest(node);
+  }
+
   // --- Moving.
 
   // Show the time from `left` to `right`, which `zoomed` is the deepest node to hold.
-  show({ left, right }, { isSmooth = false, isStep = false, zoomed = null } = {}) {
+  show({ left, right }, { isSmooth = false, isStep = false, zoomed = null, fn = null } = {}) {
     const { tree } = this;
     const width = Math.min(tree.whole, Math.max(right - left, 100));
     left = Math.min(Math.max(0, left), tree.whole - width);
@@ -195,6 +245,7 @@ class FlameView {
     this.put({
       zoom: tree.address(this.zoomed),
       range: isOwn ? "" : `${Math.floor(left)}-${Math.ceil(target.right)}`,
+      fn: fn ?? this.state.fn,
     }, isStep);
     const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.glide = isSmooth && !isStill
@@ -204,8 +255,8 @@ class FlameView {
     this.draw();
   }
 
-  zoom(node) {
-    this.show(this.extent(node), { isSmooth: true, isStep: true, zoomed: node });
+  zoom(node, fn = null) {
+    this.show(this.extent(node), { isSmooth: true, isStep: true, zoomed: node, fn });
     this.reveal(node);
   }
 
@@ -218,20 +269,24 @@ class FlameView {
     const { left, right } = this.view;
     const own = this.extent(this.focus);
     const middle = (own.left + own.right) / 2;
-    this.scale(factor, middle > left && middle < right ? middle : (left + right) / 2);
+    if (this.hover >= 0) this.scale(factor, this.timeAt(this.pointed));
+    else this.scale(factor, middle > left && middle < right ? middle : (left + right) / 2);
   }
 
   pan(pixels) {
     this.show({ left: this.timeAt(pixels), right: this.timeAt(pixels + this.width) });
   }
 
-  // Scroll until the row of a node is in sight, with some rows around it.
+  // Scroll until the row of a node is in sight, with some rows around it; the window, too.
   reveal(node) {
-    const { scroll } = this.part;
+    const { scroll, box } = this.part;
     const top = this.row(this.tree.depth[node]) * ROW;
     if (top - 5 * ROW < scroll.scrollTop) scroll.scrollTop = top - 5 * ROW;
     else if (top + 6 * ROW > scroll.scrollTop + scroll.clientHeight)
       scroll.scrollTop = top + 6 * ROW - scroll.clientHeight;
+    const y = this.canvas.getBoundingClientRect().top - scroll.scrollTop + top;
+    const free = Math.min(innerHeight, box.getBoundingClientRect().top) - 2 * ROW;
+    scrollBy(0, Math.min(0, y) + Math.max(0, y - free));
     this.draw();
   }
 
@@ -241,6 +296,7 @@ class FlameView {
     const { tree, view } = this;
     const own = this.extent(node);
     this.focus = node;
+    this.put({ fn: this.keyOf(node) });
     if (own.right <= view.left || own.left >= view.right || widest) {
       let above = node;
       const enough = widest || view.right - view.left;
@@ -251,14 +307,15 @@ class FlameView {
     this.announce();
   }
 
-  // Choose the function of a node for all views of the profile.
-  select(node) {
+  // The function of a node, for all views of the profile.
+  keyOf(node) {
+    return this.isNamed(node) ? this.tree.key(node) : "";
+  }
+
+  // Choose a node and zoom to it, in one step.
+  enter(node) {
     this.focus = node;
-    const key = node && !this.isRest(node) ? this.tree.key(node) : "";
-    if (key !== this.state.fn) {
-      this.put({ fn: key });
-      tell("flaskprof:select", { key });
-    }
+    this.zoom(node, this.keyOf(node));
     this.announce();
   }
 
@@ -332,19 +389,14 @@ class FlameView {
     this.isOff = kind.map((name) => this.off.has(slug(name)));
     this.fills = kind.map((name, at) => this.colours[
       this.state.colour === "file" ? `file-${hash(file[at]) % FILES}` : slug(name)]);
-    this.hatch = this.pattern((pen) => {
-      for (const x of [-8, 0, 8]) {
-        pen.moveTo(x - 1, 9);
-        pen.lineTo(x + 9, -1);
-      }
-    });
-    this.dots = this.pattern((pen) => {
-      pen.rect(1.5, 1.5, 1, 1);
-      pen.rect(5.5, 5.5, 1, 1);
-    });
+    this.patterns = {};
   }
 
-  pattern(trace) {
+  pattern(name) {
+    return (this.patterns[name] ??= this.tile(TILES[name]));
+  }
+
+  tile(trace) {
     const tile = document.createElement("canvas");
     tile.width = tile.height = Math.round(8 * this.ratio);
     const pen = tile.getContext("2d");
@@ -433,7 +485,7 @@ class FlameView {
     else if (tree.isDifference) colour = this.changeColour(node);
     this.fill(colour, from, y, room, ROW - 1, isFaint ? this.faint : 1);
     if (room > 3 && !this.isSure(node))
-      this.fill(tree.truth === "sampled" && !tree.low ? this.dots : this.hatch, from, y, room);
+      this.fill(this.pattern(tree.truth === "sampled" && !tree.low ? "dots" : "hatch"), from, y, room);
     if (room > 3 && node && tree.isDifference && !(tree.before[node] && tree.after[node])) {
       const isGone = tree.before[node] > 0;
       this.fill(isGone ? colours.gone : colours.added, isGone ? to - 4 : from, y, 4);
@@ -507,14 +559,20 @@ class FlameView {
       const right = Math.min(width, (tree.start[node] + tree.total[node] - view.left) * scale);
       const y = this.row(tree.depth[node]) * ROW - scrolled;
       if (right < x || y < -ROW || y > this.height) return;
+      // What would be too narrow to be seen is a mark.
+      if (right - x < 3) return this.fill(colour, Math.round(x) - 1, y, 3);
       pen.strokeStyle = colour;
       pen.lineWidth = line;
       pen.strokeRect(x + line / 2, y + line / 2, Math.max(0, right - x - line - 1), ROW - 1 - line);
     };
     const number = this.state.fn ? tree.functions.key.indexOf(this.state.fn) : -1;
+    const marked = new Float64Array(tree.depths).fill(-1); // up to where, in each row
     for (let node = 0; number >= 0 && node < tree.count; node++) {
-      if (tree.function[node] === number && tree.total[node] * scale >= 2)
-        frame(node, colours.mark, 2);
+      if (tree.function[node] !== number) continue;
+      const end = (tree.start[node] + tree.total[node] - view.left) * scale;
+      if (end <= marked[tree.depth[node]]) continue;
+      marked[tree.depth[node]] = end + 1;
+      frame(node, colours.mark, 2);
     }
     if (this.hover >= 0) frame(this.hover, colours.stroke, 1);
     if (document.activeElement === this.canvas) frame(this.focus, colours.stroke, 2);
@@ -527,9 +585,9 @@ class FlameView {
   }
 
   name(node) {
-    const { folded, names } = this.tree;
+    const { folded } = this.tree;
     if (!node) return "all";
-    if (!this.isRest(node)) return names[this.tree.function[node]] || "(no name)";
+    if (!this.isRest(node)) return this.tree.name(this.tree.function[node]) || "(no name)";
     return folded[node] > 0 ? many(folded[node], "smaller call") : "calls that are not shown";
   }
 
@@ -541,7 +599,7 @@ class FlameView {
   }
 
   // What there is to know: of each figure its name, itself, its share and its exact value.
-  figures(node) {
+  figures(node, isAll = false) {
     const { tree } = this;
     const isSure = this.isSure(node);
     const isExact = tree.truth === "exact";
@@ -572,9 +630,16 @@ class FlameView {
       if (tree.parent[node] > 0)
         lines.push(["Of its caller", percent(total, tree.total[tree.parent[node]]), "", ""]);
     }
-    if (tree.calls[node]) {
-      lines.push([tree.truth === "sampled" ? "Samples" : "Calls",
-        (isExact ? "" : "≈\u202f") + grouped(tree.calls[node]), "", ""]);
+    const calls = tree.calls[node];
+    if (calls) {
+      const isSampled = tree.truth === "sampled";
+      lines.push([isSampled ? "Samples" : "Calls", (isExact ? "" : "≈\u202f") + grouped(calls),
+        isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
+    }
+    if (isAll && this.isNamed(node) && !tree.isDifference) {
+      const { boxes, time } = tree.find(tree.functions.kind.map((_, at) => at === tree.function[node]));
+      if (boxes > 1)
+        lines.push([`In all ${grouped(boxes)} boxes of it`, this.about(time, isExact), percent(time, tree.whole), ""]);
     }
     return lines;
   }
@@ -591,24 +656,17 @@ class FlameView {
     return tree.low ? "estimated, within these bounds" : "estimated";
   }
 
-  describe(node, page = "") {
+  describe(node, isAll = false) {
     const { tree } = this;
     const heading = element("p", "flame-name");
-    const isNamed = node > 0 && !this.isRest(node);
-    const name = element("bdi", "code", this.name(node));
-    if (isNamed && page) {
-      const link = element("a");
-      link.href = page.replace("KEY", tree.key(node));
-      link.append(name);
-      heading.append(link);
-    } else heading.append(name);
-    if (isNamed) {
+    heading.append(element("bdi", "code", this.name(node)));
+    if (this.isNamed(node)) {
       const kind = tree.functions.kind[tree.function[node]];
       heading.append(element("bdi", "flame-place", this.place(node)),
         element("span", `kind ${slug(kind)}`, kind));
     }
     const list = element("dl");
-    for (const [term, figure, share, exact] of this.figures(node)) {
+    for (const [term, figure, share, exact] of this.figures(node, isAll)) {
       const item = element("div");
       item.append(element("dt", "", term), element("dd", "", figure),
         element("dd", "share", share), element("dd", "flame-exactly", exact));
@@ -623,8 +681,12 @@ class FlameView {
     if (this.detailed === tree && this.detailedNode === focus) return;
     this.detailed = tree;
     this.detailedNode = focus;
-    const { box } = this.part;
-    box.replaceChildren(...this.describe(focus, this.canvas.dataset.functionUrl));
+    const { box, actions, hint } = this.part;
+    const [heading, ...rest] = this.describe(focus, true);
+    box.replaceChildren(heading, hint, actions, ...rest);
+    hint.hidden = focus > 0;
+    actions.hidden = !this.isNamed(focus);
+    actions.lastElementChild.textContent = "Copy stack";
     Object.assign(box.dataset, {
       node: focus, truth: this.isSure(focus) ? "exact" : tree.truth,
       total: tree.total[focus], self: tree.self[focus],
@@ -650,6 +712,7 @@ class FlameView {
       this.draw();
     }
     if (node < 0) return;
+    this.pointed = clientX - this.canvas.getBoundingClientRect().left;
     const { clientWidth, clientHeight } = document.documentElement;
     const x = Math.max(4, Math.min(clientX + 14, clientWidth - tip.offsetWidth - 8));
     const isAbove = clientY + 24 + tip.offsetHeight > clientHeight;
@@ -663,7 +726,6 @@ class FlameView {
     const { path } = this.part;
     const stack = [0, ...this.tree.stack(this.zoomed)];
     const shown = `${this.state.app} ${this.zoomed}`;
-    path.hidden = stack.length === 1;
     if (this.crumbed === shown) return;
     this.crumbed = shown;
     path.firstElementChild.replaceChildren(...stack.map((node) => {
@@ -686,7 +748,7 @@ class FlameView {
       const time = tree.kinds[button.dataset.kind];
       button.hidden = !time || isByFile || tree.isDifference;
       button.setAttribute("aria-pressed", !this.off.has(button.dataset.kind));
-      button.lastElementChild.textContent = percent(time, tree.whole);
+      button.lastElementChild.textContent = this.hasShares ? percent(time, tree.whole) : "";
     }
     const isSo = {
       file: isByFile, difference: tree.isDifference, recursive: tree.recursive !== null,
@@ -709,6 +771,12 @@ class FlameView {
     else if (what === "in") this.scaleAtFocus(1 / 1.5);
     else if (what === "out") this.scaleAtFocus(1.5);
     else if (what === "reset") this.zoom(0);
+    else if (what === "left") this.pan(this.width / -5);
+    else if (what === "right") this.pan(this.width / 5);
+    else if (what === "copy") {
+      this.canvas.focus();
+      document.execCommand("copy"); // works without TLS, too; `copy` says what
+    }
     else if (what === "flip") {
       this.put({ shape: this.isFlipped ? "" : "flame" }, true);
       this.arrange();
@@ -744,7 +812,9 @@ class FlameView {
     on(field, "input", () => {
       clearTimeout(this.typing);
       this.typing = setTimeout(() => {
-        this.put({ search: field.value.trim() });
+        const search = field.value.trim();
+        this.put({ search }, !search !== !this.state.search);
+        this.write();
         if (this.tree) this.search();
       }, 100);
     });
@@ -759,12 +829,9 @@ class FlameView {
       }
     });
     on(window, isFile ? "hashchange" : "popstate", () => this.restore());
-    on(document, "flaskprof:select", ({ detail: { key } }) => {
-      if (!this.tree || key === this.state.fn) return;
-      this.state.fn = key;
-      this.walk(this.tree.widest(key));
-      this.draw();
-    });
+    // Whoever leaves is to come back to what was last.
+    on(document, "click", () => this.write(), true);
+    on(document, "copy", (event) => this.copy(event));
     on(document, "keydown", (event) => this.key(event));
     on(canvas, "focus", () => this.draw());
     on(canvas, "blur", () => this.draw());
@@ -772,6 +839,7 @@ class FlameView {
     on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.arrange());
     new ResizeObserver(() => this.arrange()).observe(part.scroll);
     on(canvas, "wheel", (event) => this.wheel(event), { passive: false });
+    on(canvas, "click", (event) => this.tree && this.click(event));
     on(canvas, "pointerleave", (event) => this.point(-1, event));
     this.pointers = new Map();
     for (const name of ["down", "move", "up", "cancel"])
@@ -792,7 +860,7 @@ class FlameView {
     this.point(this.nodeAt(event), event);
   }
 
-  // One pointer drags, two pinch, and one that did not move clicks.
+  // One pointer drags, two pinch.
   pointer(name, event) {
     const { pointers, canvas } = this;
     const { pointerId: id, clientX: x, clientY: y } = event;
@@ -817,19 +885,38 @@ class FlameView {
       this.scale(gap(was.x) / gap(x), this.timeAt(fixed - canvasLeft(event)));
     } else if (name === "move" && event.pointerType === "mouse") {
       this.point(this.nodeAt(event), event);
-    } else if (pointers.delete(id) && name === "up" && !this.hasMoved) {
-      const node = this.nodeAt(event);
-      if (node < 0) return;
-      this.point(-1, event);
-      this.select(node);
-      this.zoom(node);
-    }
+    } else pointers.delete(id);
+  }
+
+  click(event) {
+    const node = this.nodeAt(event);
+    // The second click of two is on what the first one has moved there.
+    if (node < 0 || this.hasMoved || event.detail > 1) return;
+    this.point(-1, event);
+    this.enter(node);
+  }
+
+  // Copying takes the stack of the box, unless text is selected.
+  copy(event) {
+    const { tree, focus, canvas, part } = this;
+    if (document.activeElement !== canvas || !getSelection().isCollapsed || !tree) return;
+    event.preventDefault();
+    const lines = tree.stack(focus).map((node) => `${this.name(node)} ${this.place(node)}`.trim());
+    event.clipboardData.setData("text/plain", lines.join("\n"));
+    part.said.textContent = "Stack copied";
+    part.actions.lastElementChild.textContent = "Copied";
   }
 
   key(event) {
     const { tree, focus } = this;
     const { key, target } = event;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !tree) return;
+    if (event.defaultPrevented || event.altKey || !tree) return;
+    if (event.ctrlKey || event.metaKey) {
+      // The browser does not look into a canvas.
+      if (key !== "f" || target !== this.canvas) return;
+      event.preventDefault();
+      return this.field.select();
+    }
     if (target.closest("input, select, textarea, dialog")) return;
     const [inner, outer] = this.isFlipped ? ["ArrowUp", "ArrowDown"] : ["ArrowDown", "ArrowUp"];
     const onCanvas = {
@@ -838,14 +925,12 @@ class FlameView {
       ArrowLeft: () => this.walk(tree.beside(focus, -1)),
       ArrowRight: () => this.walk(tree.beside(focus, 1)),
       Home: () => this.walk(0),
-      Enter: () => {
-        this.select(focus);
-        this.zoom(focus);
-      },
+      Enter: () => this.enter(focus),
     };
     const anywhere = {
-      "/": () => this.field.focus(), n: "next", N: "previous", i: "flip", a: "app",
-      "+": "in", "=": "in", "-": "out", Escape: "reset",
+      "/": () => this.field.focus(), n: "next", N: "previous", i: "flip", o: "app",
+      "+": "in", "=": "in", w: "in", "-": "out", s: "out", a: "left", d: "right",
+      0: "reset", Escape: "reset",
     };
     const action = (target === this.canvas && onCanvas[key]) || anywhere[key];
     if (!action) return;
@@ -853,10 +938,6 @@ class FlameView {
     if (typeof action === "string") this.do(action);
     else action();
   }
-}
-
-function tell(name, detail) {
-  document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
 function canvasLeft(event) {

@@ -2,46 +2,9 @@
 "use strict";
 
 (() => {
-  const KEYS = [
-    ["?", "this list of keys"],
-    ["/", "search"],
-    ["1 … 5", "the views of a profile, from left to right"],
-    ["↓ ↑ or j k", "next and previous row"],
-    ["→ ←", "open and close a row of the tree, or go to its caller"],
-    ["Home End", "first and last row"],
-    ["Enter", "open what the row is about"],
-    ["s", "the source of the row’s function"],
-    ["a", "the application’s own code alone, or all of it"],
-    ["Escape", "back from a field or this list"],
-  ];
-
   const one = (query, within = document) => within.querySelector(query);
   const all = (query, within = document) => [...within.querySelectorAll(query)];
   const rows = () => all("#content tbody tr").filter((row) => one("th a, td a", row));
-  const make = (name, text = "") => {
-    const element = document.createElement(name);
-    element.textContent = text;
-    return element;
-  };
-
-  // What is selected and shown in one view is so in the others: the flame view keeps its state
-  // in the address without a request, so links to other views are completed when they are used.
-  const carry = (link) => {
-    const here = new URLSearchParams(location.search);
-    const to = new URL(link.href);
-    for (const name of ["fn", "app"]) {
-      if (here.has(name)) to.searchParams.set(name, here.get(name));
-      else to.searchParams.delete(name);
-    }
-    link.href = to.href;
-  };
-  for (const event of ["pointerdown", "focusin", "click"]) {
-    document.addEventListener(event, (happened) => {
-      const link = happened.target.closest?.(".tabs a");
-      if (link && one("canvas.flame")) carry(link);
-    }, true);
-  }
-
   // Rows are walked with one of them in the order of Tab, the others beside it.
   let current = null;
   const focus = (row) => {
@@ -113,26 +76,7 @@
   };
 
   const help = () => {
-    let dialog = one("dialog.keys");
-    if (!dialog) {
-      dialog = document.body.appendChild(make("dialog"));
-      dialog.className = "keys";
-      dialog.setAttribute("aria-labelledby", "keys");
-      dialog.appendChild(make("h2", "Keys")).id = "keys";
-      const list = dialog.appendChild(make("dl"));
-      for (const [key, text] of KEYS) {
-        const pair = list.appendChild(make("div"));
-        pair.appendChild(make("dt")).appendChild(make("kbd", key));
-        pair.appendChild(make("dd", text));
-      }
-      if (one("canvas.flame")) {
-        dialog.appendChild(make("p", "In the flame view: arrows walk, Enter zooms in, Escape "
-          + "shows everything, + and − zoom, n and N go from match to match, i turns it over."));
-      }
-      const form = dialog.appendChild(make("form"));
-      form.method = "dialog";
-      form.appendChild(make("button", "Close"));
-    }
+    const dialog = one("dialog.keys");
     if (dialog.open) dialog.close();
     else dialog.showModal();
   };
@@ -140,6 +84,14 @@
   const follow = (link) => {
     if (!link) return false;
     link.click();
+    return true;
+  };
+  // The view that is shown is gone into.
+  const view = (link) => {
+    if (!link?.matches("[aria-current]")) return follow(link);
+    const canvas = one("canvas.flame");
+    if (canvas) canvas.focus();
+    else walk(0);
     return true;
   };
   const search = () => {
@@ -175,14 +127,17 @@
     End: () => current === document.activeElement && (focus(rows().at(-1)), true),
     Enter: open,
     s: source,
-    a: () => follow(one("a.switch")),
+    o: () => follow(one("a.switch")),
   };
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key, target } = event;
     if (key === "Escape") {
-      for (const menu of all("details.menu[open]")) menu.open = false;
+      for (const menu of all("details.menu[open]")) {
+        menu.open = false;
+        event.preventDefault();
+      }
       if (target.matches("input, select")) target.blur();
       return;
     }
@@ -192,7 +147,7 @@
     // The flame view has keys of its own, and beside it arrows scroll.
     const isElsewhere = one("canvas.flame") && !target.closest("tbody tr");
     if (isElsewhere && !/^[?/1-9jk]$/.test(key)) return;
-    if (/^[1-9]$/.test(key) ? follow(all(".tabs a")[key - 1]) : DO[key]?.()) {
+    if (/^[1-9]$/.test(key) ? view(all(".tabs a")[key - 1]) : DO[key]?.()) {
       event.preventDefault();
     }
   });
@@ -203,8 +158,15 @@
     }
   });
 
-  // Times are printed in UTC; pointing at one tells it in the reader's own time zone.
-  for (const time of all("time[datetime]")) {
-    time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
-  }
+  // What is selected is in sight, however long the rows before it are.
+  one("tr.current")?.scrollIntoView({ block: "nearest" });
+
+  // Times are printed in UTC; pointing at one tells it in the reader's own time zone. Not before:
+  // the first of such texts takes the browser longer than all else that is done here.
+  document.addEventListener("pointerover", ({ target }) => {
+    const time = target.closest("time[datetime]:not([title])");
+    if (time) {
+      time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
+    }
+  });
 })();

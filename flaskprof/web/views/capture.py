@@ -99,6 +99,8 @@ _PANELS: Mapping[str, PanelOf] = {
 _queries = Late("flaskprof.web.queries:queries_view")
 # What of a query says how the table is.
 _OF_TABLE = ("sort", "order", "search", "rows", "page", "restricted")
+# What of a query says how the flame view is, beside the function.
+_DRAWN = ("zoom", "range", "at", "search", "shape", "colour", "off")
 
 
 def capture(visit: Visit, capture_id: str) -> Page:
@@ -185,8 +187,11 @@ def _at_first(query: Mapping[str, str]) -> str:
 
 
 def _tabs(subject: Subject, current: str, key: str) -> list[Tab]:
+    """Return the views, of the same function and, in the flame view, at the same place."""
+    query = subject.visit.query
+    kept = {name: query[name] for name in _DRAWN if name in query}
     return [
-        Tab(name, text, hint, subject.page(view=name, fn=key), name == current)
+        Tab(name, text, hint, subject.page(view=name, fn=key, **kept), name == current)
         for name, text, hint in _TABS
     ]
 

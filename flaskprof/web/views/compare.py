@@ -23,8 +23,9 @@ from flaskprof.web.differences import (
     share_difference,
 )
 from flaskprof.web.figures import Figure, Moment, count, moment, seconds
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
+from flaskprof.web.panels.flame import elsewhere
 from flaskprof.web.rows import FunctionName, function_name
 from flaskprof.web.sides import Sides, ids_of, sides
 from flaskprof.web.state import Head, whole_number
@@ -77,7 +78,7 @@ class CompareView(NamedTuple):
     has_calls: bool
     tree_url: str
     first_tree_url: str
-    function_url: str
+    elsewhere: Mapping[str, str]
     turned_url: str
     app_url: str
     is_application_only: bool
@@ -221,7 +222,7 @@ def compare_page(visit: Visit) -> Page | Redirect:
         # The flame view adds what of the page's query it honours.
         tree_url=visit.links.compare_tree(**both.query),
         first_tree_url=visit.links.compare_tree(**both.query, **app),
-        function_url=both.after.page(view="sandwich", fn="KEY", app=""),
+        elsewhere=elsewhere(both.after),
         turned_url=visit.links.compare(**both.turned.query, **app, **state.to_query()),
         app_url=visit.links.compare(
             **both.query, **({} if app else {"app": "1"}), **state.to_query()
@@ -255,7 +256,7 @@ def compare_tree(visit: Visit) -> Data:
         for side in (both.before, both.after)
     )
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
-    return Data(flame_json(difference(before, after, is_sampled=is_sampled)))
+    return Data(packed(difference(before, after, is_sampled=is_sampled)))
 
 
 def compare_export(visit: Visit, name: str) -> Download:
