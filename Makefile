@@ -24,13 +24,14 @@ run: $(VENV)/.installed-demo  ## run the demo shop with flaskprof in it: http://
 test: $(VENV)/.installed-test  ## run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
 
-fuzz: $(VENV)/.installed-test  ## compare engine and tracer on 10,000 made-up programs
-	FLASKPROF_FUZZ_PROGRAMS=10000 $(BIN)/python -m pytest --timeout 0 \
-	    tests/capture/test_calltree_fuzz.py $(ARGS)
+fuzz: $(VENV)/.installed-test  ## compare what is in C with what is not: 10,000 programs, 100,000 files
+	FLASKPROF_FUZZ_PROGRAMS=10000 FLASKPROF_FUZZ_FILES=100000 $(BIN)/python -m pytest \
+	    --timeout 0 tests/capture/test_calltree_fuzz.py \
+	    tests/profiles/test_marshal_fuzz.py $(ARGS)
 
-leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 captures
+leaks: $(VENV)/.installed-test  ## watch references and memory over 100,000 captures and reads
 	FLASKPROF_LEAK_ROUNDS=100000 $(BIN)/python -m pytest --timeout 0 -k flat \
-	    tests/capture/test_calltree.py $(ARGS)
+	    tests/capture/test_calltree.py tests/profiles/test_marshal_fuzz.py $(ARGS)
 
 soak: $(VENV)/.installed-test  ## make 1,000 captures back to back on a real server
 	SOAK_CAPTURES=1000 $(BIN)/python -m pytest -s tests/test_soak.py $(ARGS)

@@ -1,7 +1,8 @@
 """Builds what is in C where that is possible; everything else is in pyproject.toml.
 
 Without a compiler, or with FLASKPROF_NO_EXTENSION set, flaskprof is installed without it and
-uses its engine in Python, and cells in Python for its metrics.
+uses its engine in Python, cells in Python for its metrics, and the reader of profiles in
+Python.
 """
 
 import os

@@ -15,18 +15,20 @@ FLASKPROF_LDFLAGS="-fsanitize=address,undefined" \
     "$python" setup.py --quiet build --build-lib "$place" --build-temp "$place.tmp"
 # The extensions are optional for users; here a build that failed is a failure.
 ls "$place"/flaskprof/capture/_calltree.*.so \
-    "$place"/flaskprof/metrics/_request.*.so > /dev/null
-chosen="calltree or test_cells or test_visit or test_torn_reads"
+    "$place"/flaskprof/metrics/_request.*.so \
+    "$place"/flaskprof/profiles/_marshal.*.so > /dev/null
+tests="tests/capture tests/metrics tests/profiles"
+chosen="calltree or test_cells or test_visit or test_torn_reads or test_marshal"
 
 # The timeouts of tests are those of an engine that is not sanitized.
 echo "== AddressSanitizer and UndefinedBehaviorSanitizer"
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
 ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 PYTHONMALLOC=malloc PYTHONPATH="$place" FLASKPROF_SANITIZED=1 \
-    "$python" -P -m pytest tests/capture tests/metrics -k "$chosen" --timeout 600 "$@"
+    "$python" -P -m pytest $tests -k "$chosen" --timeout 600 "$@"
 
 FLASKPROF_CFLAGS="-g -O1 -UNDEBUG -Wall -Wextra -Werror" \
     "$python" setup.py --quiet build --force --build-lib "$place" --build-temp "$place.tmp"
 echo "== Python's memory debugger, development mode"
 PYTHONMALLOC=debug PYTHONPATH="$place" \
-    "$python" -X dev -P -m pytest tests/capture tests/metrics -k "$chosen" --timeout 600 "$@"
+    "$python" -X dev -P -m pytest $tests -k "$chosen" --timeout 600 "$@"

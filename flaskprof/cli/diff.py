@@ -61,8 +61,8 @@ def command(*, before: str, after: str, rows: int, dir: str | None, as_json: boo
     """Show what changed from one profile to another.
 
     BEFORE and AFTER are each a capture's ID, 8 or more of its first digits, 'latest', or the
-    path of a profile. Functions are the same if file and name are, whatever their line. The
-    greatest difference in self time comes first; in JSON all of them are given.
+    path of a profile. Functions are known by file and name, whatever line and folder they are
+    in now. The greatest difference in self time comes first; in JSON all of them are given.
     """
     settings = load_settings(dir=dir)
     sides = load(before, settings), load(after, settings)

@@ -117,7 +117,7 @@ def _slots() -> Finding:
 
 def _reader() -> Finding:
     try:
-        from flaskprof.profiles import _marshal  # noqa: F401, PLC0415  may be absent
+        import flaskprof.profiles._marshal  # noqa: F401, PLC0415  may be absent
     except ModuleNotFoundError:
         why = "its extension was not built"
     except ImportError as error:

@@ -62,7 +62,8 @@ def command(
 
     FILE is what cProfile or another profiler wrote, a pprof profile or collapsed stacks,
     whatever its name, or a folder, which stands for every *.prof, *.pb.gz and *.collapsed
-    file below it. They are served to this machine alone, until Control-C.
+    file below it. One file is shown, two are compared, the first as before and the second as
+    after; of more there is a list. They are served to this machine alone, until Control-C.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     profiles = ParsedProfiles()
@@ -70,7 +71,12 @@ def command(
         store = FileStore(files, reader=profiles.read)
         page = store.list(CaptureQuery(limit=2))
     links = Links("")
-    path = links.capture(page.records[0].id) if page.matching == 1 else links.captures()
+    is_one, is_pair = page.matching == 1, page.matching == len(store.named) == 2
+    path = links.captures()
+    if is_one:
+        path = links.capture(page.records[0].id)
+    elif is_pair:
+        path = links.compare(a=store.named[0], b=store.named[1])
     with listen(port) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}{path}"
         click.echo(f"{url} (Control-C ends it)")
@@ -82,7 +88,7 @@ def command(
         viewer = Viewer(
             store, settings=settings, is_development=lambda: True, profiles=profiles
         )
-        if page.matching == 1:
+        if is_one:
             # While the browser starts; whoever is earlier waits no longer than without it.
             with _without_collections(), suppress(BadProfile):  # its page says what is wrong
                 viewer.prepare(page.records[0].id)

@@ -84,7 +84,10 @@ class FileStore:
 
     A record's `started` is when the file was last changed, its duration the time that the
     profile covers. Its ID is made from its path and that time, when the store is made.
+    `named` are the IDs of the files that were named, in that order.
     """
+
+    holds = "files"
 
     def __init__(
         self,
@@ -110,6 +113,8 @@ class FileStore:
         files = [
             _File(path, _id(path, status), titles[path]) for path, status in statuses.items()
         ]
+        ids = {file.path: file.id for file in files}
+        self.named = [ids[path] for path in named]
         files.sort(key=lambda file: file.id, reverse=True)
         self._files = {file.id: file for file in files}
         for file in files:
@@ -120,9 +125,9 @@ class FileStore:
                 )
 
     def list(self, query: CaptureQuery) -> CapturePage:
-        """Return one page of the files; they differ in time of change and duration alone."""
+        """Return one page of the files; they differ in name, time of change and duration."""
         present = [file for file in self._files.values() if file.path.exists()]
-        matching = present if _is_wanted(query) else []
+        matching = [file for file in present if _is_wanted(query, file)]
         page = slice(query.offset, query.offset + query.limit)
         if query.sort == "duration":
             # All are read once for it.
@@ -130,9 +135,9 @@ class FileStore:
             found.sort(key=SORTS["duration"], reverse=query.is_descending)
             records = found[page]
         else:
-            is_turned = query.sort == "started" and not query.is_descending
-            ordered = matching[::-1] if is_turned else matching
-            records = [self._describe(file) for file in ordered[page]]
+            if key := _ORDERS.get(query.sort):
+                matching.sort(key=key, reverse=query.is_descending)
+            records = [self._describe(file) for file in matching[page]]
         return CapturePage(
             records=records,
             matching=len(matching),
@@ -221,7 +226,7 @@ class FileStore:
         try:
             status = file.path.stat()
         except OSError:
-            return _Summary(0, 0, 0.0, "exact", (f"{file.title} is no longer there.",))
+            return _Summary(0, 0, 0.0, "", (f"{file.title} is no longer there.",))
         with self._lock:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
@@ -239,7 +244,7 @@ class FileStore:
         try:
             return _description(self._reader(path.name, stamp, partial(_read, path)))
         except FlaskprofError as error:
-            return 0.0, "exact", (f"This file cannot be shown: {error}",), False
+            return 0.0, "", (f"This file cannot be shown: {error}",), False
 
     def _checked(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; raises what says why it cannot be."""
@@ -257,10 +262,17 @@ def _description(profile: Profile) -> _Description:
     return graph.total_seconds, exactness, notes, has_stacks
 
 
-def _is_wanted(query: CaptureQuery) -> bool:
-    """Whether a query asks for files at all: they have neither method nor route."""
-    has_more = query.route or query.method or query.search
-    return not has_more and query.trigger in (None, TRIGGER)
+def _is_wanted(query: CaptureQuery, file: _File) -> bool:
+    """Whether a query asks for a file: they have neither method nor route, but names."""
+    is_for_files = not (query.route or query.method) and query.trigger in (None, TRIGGER)
+    return is_for_files and query.search.casefold() in file.title.casefold()
+
+
+_ORDERS: Mapping[str, Callable[[_File], str]] = {
+    "started": lambda file: file.id,
+    "route": lambda file: file.title.casefold(),
+}
+"""What files can be sorted by without being read."""
 
 
 def _profiles_below(folder: Path) -> list[Path]:

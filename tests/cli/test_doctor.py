@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import pytest
 
+from flaskprof.cli import doctor
 from flaskprof.metrics.instruments import Metrics
+from needs import needs_module
 
 
 def findings(done):
@@ -24,6 +27,7 @@ def test_a_healthy_place_is_said_to_be_one(command, tmp_path):
         f"{tmp_path / '.flaskprof'}, 0 B of 256 MB used",
     )
     assert found["metrics"] == ("good", "workers alive: 0; label sets taken: 0 of 500")
+    assert found["reader"][0] in {"good", "note"}
     assert found["access"][0] == "note"
     assert not (tmp_path / ".flaskprof").exists(), "looking changes nothing"
 
@@ -32,6 +36,17 @@ def test_the_engine_in_c_says_what_it_measures_time_with(command):
     found = findings(command("doctor", "--json", "--engine", "calltree"))
     assert found["engine"] == ("good", "calltree")
     assert "clock" in found
+
+
+def test_what_reads_profiles_is_said(command, monkeypatch):
+    needs_module("flaskprof.profiles._marshal")
+    assert findings(command("doctor", "--json"))["reader"] == ("good", "profiles are read in C")
+    monkeypatch.setitem(sys.modules, "flaskprof.profiles._marshal", None)
+    assert doctor._reader() == doctor.Finding(
+        "note",
+        "reader",
+        "profiles are read in Python, more slowly (its extension was not built)",
+    )
 
 
 def test_it_reads_well_in_a_terminal(command):

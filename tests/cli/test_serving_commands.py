@@ -1,6 +1,7 @@
 """`flaskprof open` and `flaskprof demo`: real servers, asked over HTTP."""
 
 import http.client
+import json
 import marshal
 import os
 import re
@@ -100,6 +101,17 @@ def test_several_files_are_opened_at_the_list(tmp_path, profile):
         assert response.status == 200
         assert b"one.prof" in body
         assert b"two.prof" in body
+
+
+def test_two_files_are_opened_as_a_comparison_in_the_order_given(tmp_path, profile):
+    for name in ("new.prof", "old.prof"):
+        (tmp_path / name).write_bytes(profile)
+    os.utime(tmp_path / "old.prof", (1, 1))
+    with running(tmp_path, "open", "new.prof", "old.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path, Accept="application/json")
+        assert response.status == 200
+        data = json.loads(body)
+        assert [data[side]["name"] for side in ("before", "after")] == ["new.prof", "old.prof"]
 
 
 def test_a_page_that_reached_loopback_by_another_name_is_refused(tmp_path, profile):

@@ -1,4 +1,7 @@
-"""The reader agrees with `pstats` on what profilers write, and refuses everything else."""
+"""The reader agrees with `pstats` on what profilers write, and refuses everything else.
+
+It does so with what is in C, and without it.
+"""
 
 import cProfile
 import marshal
@@ -17,8 +20,10 @@ from hypothesis import strategies as st
 
 from flaskprof.errors import BadProfile
 from flaskprof.profiles import marshal_reader
+from flaskprof.profiles.columns import columns_of
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, Function, Sums
+from needs import needs_module
 
 HOSTILE = Path(__file__).parent.parent / "data" / "hostile"
 # Legitimate files: names that attack a page, and a caller that is not itself a function.
@@ -26,6 +31,18 @@ READ = {"xss.prof", "callers_missing_fn.prof"}
 
 KEY = ("/srv/app.py", 7, "view")
 OTHER = ("~", 0, "<built-in method builtins.len>")
+MARK = tuple(marshal_reader.SAMPLED_MARK)
+
+
+@pytest.fixture(params=["c", "python"], scope="module", autouse=True)
+def way(request):
+    """Read in C what is read in C, or everything in Python."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "c":
+            needs_module("flaskprof.profiles._marshal")
+        else:
+            patch.setattr(marshal_reader, "_read", lambda *_: None)
+        yield request.param
 
 
 def fibonacci(n):
@@ -226,6 +243,79 @@ def test_a_caller_that_is_no_function_becomes_one_with_sums_of_zero():
     assert graph.functions[Function(*OTHER)].total == Sums(0, 0, 0.0, 0.0)
 
 
+def by_hand(*rows):
+    """Return a file in which a function or a caller may come twice."""
+    return b"{" + b"".join(rows) + b"0"
+
+
+def row(key, number, callers=b""):
+    sums = struct.pack("<BiBiBiBi", *(part for i in range(4) for part in (ord("i"), number)))
+    return key + b")\5" + sums + b"{" + callers + b"0"
+
+
+def caller(key, number):
+    return key + b"i" + struct.pack("<i", number)
+
+
+F, G, H = (b")\3z\1ai\1\0\0\0z\1" + name for name in (b"f", b"g", b"h"))
+
+
+def in_rows(graph):
+    return [
+        (
+            function.name,
+            stats.total.calls,
+            [(c.name, e.calls) for c, e in stats.callers.items()],
+        )
+        for function, stats in graph.functions.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (by_hand(row(F, 1), row(G, 2)), [("f", 1, []), ("g", 2, [])]),
+        (
+            by_hand(row(F, 1, caller(H, 5) + caller(G, 6)), row(G, 2)),
+            [("f", 1, [("h", 5), ("g", 6)]), ("g", 2, []), ("h", 0, [])],
+        ),
+        # A caller that comes twice.
+        (
+            by_hand(row(F, 1, caller(H, 5) + caller(G, 6) + caller(H, 7)), row(G, 2)),
+            [("f", 1, [("h", 7), ("g", 6)]), ("g", 2, []), ("h", 0, [])],
+        ),
+        # A function that comes twice.
+        (
+            by_hand(row(F, 1, caller(F, 5)), row(G, 2, caller(H, 8)), row(F, 3, caller(G, 6))),
+            [("f", 3, [("g", 6)]), ("g", 2, [("h", 8)]), ("h", 0, [])],
+        ),
+    ],
+)
+def test_functions_and_callers_come_in_the_order_of_a_dict_and_the_last_holds(data, expected):
+    graph = read_profile(data)
+    assert in_rows(graph) == expected
+    columns = graph.functions
+    assert list(columns.first_edge) == list(columns_of(dict(columns)).first_edge)
+
+
+@pytest.mark.parametrize(
+    ("table", "is_sampled"),
+    [
+        ({MARK: (0, 0, 0.0, 0.0, {}), KEY: (1, 1, 0.5, 0.5, {KEY: (1, 1, 0.5, 0.5)})}, True),
+        ({KEY: (1, 1, 0.5, 0.5, {KEY: (1, 1, 0.5, 0.5)}), MARK: (0, 0, 0.0, 0.0, {})}, True),
+        ({MARK: (1, 1, 0.5, 0.5, {})}, False),
+        ({MARK: (0, 0, 0.0, 0.0, {KEY: (1, 1, 0.5, 0.5)})}, False),
+        ({KEY: (1, 1, 0.5, 0.5, {MARK: (1, 1, 0.5, 0.5)})}, False),
+        ({}, False),
+    ],
+)
+def test_a_function_marks_samples_only_if_it_neither_calls_nor_is_called(table, is_sampled):
+    graph = read_profile(marshal.dumps(table))
+    assert graph.is_sampled == is_sampled
+    without = {key: sums for key, sums in table.items() if key != MARK or not is_sampled}
+    assert as_pstats(graph) == expected(without)
+
+
 def test_shared_tables_and_sums_are_read():
     callers, edge = {}, (1, 1, 0.1, 0.1)
     stats = (1, 1, 0.1, 0.1, callers)
@@ -362,8 +452,11 @@ def test_limits_hold_however_often_values_are_shared(monkeypatch):
 READ_WITH_LIMITS = """
 import resource, sys, time
 from flaskprof.errors import BadProfile
+from flaskprof.profiles import marshal_reader
 from flaskprof.profiles.marshal_reader import read_profile
 
+if sys.argv[2] == "python":
+    marshal_reader._read = lambda *_: None
 data = open(sys.argv[1], "rb").read()
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 50 * 10**6
@@ -382,9 +475,9 @@ print(outcome, time.process_time() - begin)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the memory limits of Linux")
 @pytest.mark.parametrize("path", sorted(HOSTILE.glob("*.prof")), ids=lambda path: path.name)
-def test_hostile_files_take_neither_time_nor_memory(path):
+def test_hostile_files_take_neither_time_nor_memory(path, way):
     done = subprocess.run(
-        [sys.executable, "-c", READ_WITH_LIMITS, path],
+        [sys.executable, "-c", READ_WITH_LIMITS, path, way],
         capture_output=True,
         text=True,
         timeout=60,

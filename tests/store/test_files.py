@@ -82,6 +82,37 @@ def test_a_name_that_is_no_valid_text_is_shown_with_marks(make):
     assert titles(FileStore([make(path)])) == ["caf\N{REPLACEMENT CHARACTER}.prof"]
 
 
+def test_files_are_found_by_their_name_and_sorted_by_it(make, tmp_path):
+    for name in ("GET.cart.prof", "get.orders.prof", "POST.cart.prof"):
+        make(name)
+    store = FileStore([tmp_path])
+
+    def found(**query):
+        page = store.list(CaptureQuery(**query))
+        return [record.title for record in page.records], page.matching
+
+    assert found(search="CART", sort="route", is_descending=False) == (
+        ["GET.cart.prof", "POST.cart.prof"],
+        2,
+    )
+    assert found(sort="route", limit=2) == (["POST.cart.prof", "get.orders.prof"], 3)
+    assert found(search="nothing") == ([], 0)
+
+
+def test_the_ids_of_named_files_are_in_the_order_in_which_they_were_named(make, tmp_path):
+    old, new = make("old.prof"), make("new.prof")
+    os.utime(old, (1, 1))
+    make("folder/other.prof")
+
+    def named(*paths):
+        store = FileStore(paths)
+        return [store.record(capture_id).title for capture_id in store.named]
+
+    assert named(new, old) == ["new.prof", "old.prof"]
+    assert named(old, tmp_path / "folder", new) == ["old.prof", "new.prof"]
+    assert named(tmp_path / "folder") == []
+
+
 def test_the_id_of_an_unchanged_file_stays(make):
     path = make("one.prof")
     ids = {FileStore([path]).list(CaptureQuery()).records[0].id for _ in range(3)}

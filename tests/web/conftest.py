@@ -51,6 +51,8 @@ HOSTILE = [
 class MemoryStore:
     """A store of records and files that are given to it."""
 
+    holds = "captures"
+
     def __init__(self):
         self.records: dict[str, CaptureRecord] = {}
         self.announced: set[str] = set()
