@@ -35,9 +35,13 @@ __all__ = ["command"]
 @click.command(
     "open",
     cls=Command,
-    examples=["flaskprof open before.prof after.prof", "pstats-viewer before.prof after.prof"],
+    examples=[
+        "flaskprof open before.prof after.prof",
+        "flaskprof open profiles/",
+        "pstats-viewer before.prof after.prof",
+    ],
 )
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option(
     "--port",
@@ -47,8 +51,8 @@ __all__ = ["command"]
     metavar="PORT",
     help="The port to serve on; 0 stands for any that is free.",
 )
-@setting("sort_by", "--sort", metavar="KEYS")
-@setting("restrictions", "--limit", metavar="ROWS")
+@setting("sort_by", "--sort", metavar="KEYS", is_list=True)
+@setting("restrictions", "--limit", metavar="ROWS", is_list=True)
 def command(
     *,
     files: tuple[str, ...],
@@ -59,10 +63,10 @@ def command(
 ) -> None:
     """Look at profiles in the browser.
 
-    FILE is what cProfile or another profiler wrote, a pprof profile (.pb.gz), collapsed
-    stacks (.collapsed), or a folder, which stands for every *.prof file below it. One file is
-    shown, two are compared, the first as before and the second as after; of more there is a
-    list. They are served to this machine alone, until Control-C.
+    FILE is what cProfile or another profiler wrote, a pprof profile or collapsed stacks,
+    whatever its name, or a folder, which stands for every *.prof, *.pb.gz and *.collapsed
+    file below it. One file is shown, two are compared, the first as before and the second as
+    after; of more there is a list. They are served to this machine alone, until Control-C.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     profiles = ParsedProfiles()

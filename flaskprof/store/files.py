@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
-from flaskprof.formats import FORMATS, format_of, read_file
+from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.ids import new_capture_id
 from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.marshal_reader import MAX_BYTES
@@ -42,6 +42,9 @@ _ESTIMATED_NOTE = (
 )
 _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
+_STACKS = FORMATS["pprof"].suffix
+_FOUND = tuple(row.suffix for row in FORMATS.values() if row.read is not None)
+"""What names of profiles in folders end with."""
 
 
 class _File(NamedTuple):
@@ -69,14 +72,15 @@ _Description = tuple[float, str, tuple[str, ...], bool]
 
 
 class FileStore:
-    """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
+    """The profiles at `paths`: files of any name, and those below folders that names tell.
 
-    The end of a file's name tells its format; what tells none is read as ``.prof``. `reader`
-    may know the profile of a file by its stamp, and else reads it as `read_file` does.
+    What is in a file tells its format, and the end of its name where that does not. `reader`
+    may keep the profile of a file by its stamp, and reads it as `read_file` does.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
-    are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
-    in a folder are read when they are listed; one that is no profile says so in its notes.
+    are no profile or cannot be read; so does a folder without any. Those found in a folder
+    are read when they are listed; one that is no profile says so in its notes. Where whole
+    stacks are kept in a ``.pb.gz`` beside a ``.prof``, as of captures, they are both.
 
     A record's `started` is when the file was last changed, its duration the time that the
     profile covers. Its ID is made from its path and that time, when the store is made.
@@ -180,8 +184,7 @@ class FileStore:
         wanted = next((row for row in FORMATS.values() if row.suffix == suffix), None)
         if wanted is not None and suffix in _SUFFIXES:
             content = _read(file.path)
-            own = format_of(file.path.name) or FORMATS["prof"]
-            if wanted is own or (own.read is None and wanted is FORMATS["prof"]):
+            if wanted is format_in(file.path.name, content):
                 return content
             profile = read_file(file.path.name, content)
             if isinstance(profile, CallTree) or not wanted.has_stacks:
@@ -274,15 +277,22 @@ _ORDERS: Mapping[str, Callable[[_File], str]] = {
 
 def _profiles_below(folder: Path) -> list[Path]:
     try:
-        found = list(islice(folder.rglob("*.prof"), _MAX_FILES + 1))
+        below = (file for file in folder.rglob("*") if file.name.endswith(_FOUND))
+        found = list(islice(below, _MAX_FILES + 1))
     except OSError as error:
         raise _unreadable(folder, error) from error
-    files = [file.resolve() for file in found if file.is_file()]
+    stacks = {file for file in found if file.name.endswith(_STACKS)}
+    files = [
+        file.resolve()
+        for file in found
+        if file.is_file() and (file in stacks or file.with_suffix(_STACKS) not in stacks)
+    ]
+    names = ", ".join(f"*{suffix}" for suffix in _FOUND)
     if not files:
-        raise StoreError(f"{folder}: there is no *.prof file in this folder")
+        raise StoreError(f"{folder}: there is no {names} file in this folder")
     if len(found) > _MAX_FILES:
         raise StoreError(
-            f"{folder}: there are more than {_MAX_FILES:,} *.prof files in this folder; "
+            f"{folder}: there are more than {_MAX_FILES:,} profiles ({names}) in this folder; "
             "name one of its folders instead"
         )
     return files
