@@ -95,7 +95,7 @@ class _Spread:
         return builder.tree(functions, is_sampled=tree.is_sampled)
 
     def _fill(self, function: int, places: list[int], most: int) -> None:
-        """Put what a function lacks, up to `most`, into the last of `places` on; full ones go."""
+        """Put what a function lacks, up to `most`, into `places`, the last one first."""
         most = min(most, self._lacks[function])
         while most > 0 and places:
             node = places[-1]
