@@ -295,3 +295,20 @@ def test_a_file_that_is_named_is_read_once_until_it_changes(make):
     assert read == ["once.prof"] * 2
     assert store.stamp(record.id, ".prof") in stamps
     assert len(stamps) == 2
+
+
+def test_sums_that_do_not_agree_are_called_so(tmp_path, make):
+    waits = Function("/lib/threading.py", 973, "Thread.start")
+    work = Function("/srv/app.py", 3, "work")
+    graph = CallGraph(
+        {
+            waits: FunctionStats(Sums(1, 1, 0.5, 9.0)),
+            work: FunctionStats(Sums(1, 1, 1.0, 1.0), {waits: Sums(1, 1, 1.0, 1.0)}),
+        }
+    )
+    (tmp_path / "threads.prof").write_bytes(write_profile(graph))
+    store = FileStore([tmp_path / "threads.prof", make("agrees.prof")])
+    notes = {record.title: record.notes for record in store.list(CaptureQuery()).records}
+    assert notes["agrees.prof"] == ()
+    (note,) = notes["threads.prof"]
+    assert "functions took 1,500 ms of their own, those that nobody called 9,000 ms" in note
