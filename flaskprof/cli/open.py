@@ -8,12 +8,15 @@ import threading
 import webbrowser
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
+from flaskprof.config import Settings
 from flaskprof.errors import BadProfile
 from flaskprof.peer import is_local
 from flaskprof.store import CaptureQuery
@@ -86,13 +89,25 @@ def command(
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
         # Whoever looks reads these files anyway.
         viewer = Viewer(
-            store, settings=settings, is_development=lambda: True, profiles=profiles
+            store,
+            settings=_with_source_beside(settings, files),
+            is_development=lambda: True,
+            profiles=profiles,
         )
         if is_one:
             # While the browser starts; whoever is earlier waits no longer than without it.
             with _without_collections(), suppress(BadProfile):  # its page says what is wrong
                 viewer.prepare(page.records[0].id)
         serve(_for_this_machine(viewer), listener)
+
+
+def _with_source_beside(settings: Settings, files: Iterable[str]) -> Settings:
+    """Allow the source beside the profiles, too: scripts are often recorded where they lie."""
+    if "auto" not in settings.source:
+        return settings
+    given = [Path(file).absolute() for file in files]
+    beside = [str(path if path.is_dir() else path.parent) for path in given]
+    return replace(settings, source=(*settings.source, *dict.fromkeys(beside)))
 
 
 @contextmanager

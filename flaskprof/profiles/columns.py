@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from flaskprof.profiles.function import Function, FunctionStats, Sums
@@ -44,6 +45,10 @@ class SumsColumns(NamedTuple):
         primitive_calls.append(sums[1])
         self_seconds.append(sums[2])
         cumulative_seconds.append(sums[3])
+
+    def rows(self) -> Iterator[Sums]:
+        """Go through the sums of each function or edge."""
+        return map(Sums, *self)
 
     def row(self, at: int) -> Sums:
         """Return the sums of one function or edge."""
@@ -92,6 +97,22 @@ class Columns(Mapping[Function, FunctionStats]):
         number = self.index[function]
         return FunctionStats(self.total.row(number), self.callers(number))
 
+    def values(self) -> ValuesView[FunctionStats]:
+        """Return the sums of all functions, as those of any mapping are."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[Function, FunctionStats]:
+        """Return all functions with their sums, as those of any mapping are."""
+        return _Items(self)
+
+    def stats(self) -> Iterator[FunctionStats]:
+        """Go through the sums of each function; faster than to ask for one after the other."""
+        edges = zip(map(self.names.__getitem__, self.caller), self.edges.rows(), strict=True)
+        for total, (first, end) in zip(
+            self.total.rows(), pairwise(self.first_edge), strict=True
+        ):
+            yield FunctionStats(total, dict(islice(edges, end - first)))
+
     @property
     def index(self) -> Mapping[Function, int]:
         """The number of each function."""
@@ -115,6 +136,20 @@ class Columns(Mapping[Function, FunctionStats]):
         """Return the edges of a function by its number."""
         edges = range(self.first_edge[number], self.first_edge[number + 1])
         return {self.names[self.caller[edge]]: self.edges.row(edge) for edge in edges}
+
+
+class _Values(ValuesView[FunctionStats]):
+    _mapping: Columns
+
+    def __iter__(self) -> Iterator[FunctionStats]:
+        return self._mapping.stats()
+
+
+class _Items(ItemsView[Function, FunctionStats]):
+    _mapping: Columns
+
+    def __iter__(self) -> Iterator[tuple[Function, FunctionStats]]:
+        return zip(self._mapping.names, self._mapping.stats(), strict=True)
 
 
 def columns_of(functions: Mapping[Function, FunctionStats]) -> Columns:

@@ -103,6 +103,23 @@ def test_several_files_are_opened_at_the_list(tmp_path, profile):
         assert b"two.prof" in body
 
 
+def test_source_beside_a_profile_is_shown_as_a_script_that_was_recorded_names_it(tmp_path):
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    (recorded / "job.py").write_text("def work():\n    return sum(range(9))\n\n\nwork()\n")
+    command = [sys.executable, "-m", "cProfile", "-o", "job.prof", "job.py"]
+    subprocess.run(command, cwd=recorded, check=True)
+    with running(tmp_path, "open", "recorded/job.prof", "--no-browser") as (_, port, path):
+        table = get(port, f"{path}?view=table", Accept="application/json")[1]
+        url = next(
+            row["link"] for row in json.loads(table)["table"]["rows"] if row["name"] == "work"
+        )
+        source = url.replace("view=sandwich", "view=source")
+        body = get(port, source, Accept="application/json")[1]
+    assert json.loads(body)["source"]["first_line"] == 1
+    assert json.loads(body)["source"]["last_line"] == 2
+
+
 def test_two_files_are_opened_as_a_comparison_in_the_order_given(tmp_path, profile):
     for name in ("new.prof", "old.prof"):
         (tmp_path / name).write_bytes(profile)

@@ -332,6 +332,12 @@ def test_the_box_that_was_walked_to_is_chosen_in_all_views_and_after_a_reload(sh
     page.wait_for_selector("canvas.flame[data-drawn]")
     assert (box(page)[0], box(page)[1]["total"]) == ("load", str(20 * MS))
     page.wait_for_load_state("networkidle")
+    press("4")
+    page.wait_for_selector("tr.current[aria-level='3']")
+    assert "20.0" in page.inner_text("tr.current .timing")
+    press("1")
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    page.wait_for_load_state("networkidle")
     page.click(".flame-actions a:text('Source')")
     page.wait_for_url(f"**view=source**fn={function_key(LOAD)}**")
     page.wait_for_load_state("networkidle")
@@ -356,8 +362,8 @@ def test_all_boxes_of_the_function_are_added_up_and_none_is_too_narrow_to_be_mar
     assert "Calls 5 40.0 ms each" in text
     marked = """() => {
         const canvas = document.querySelector("canvas.flame");
-        const size = [canvas.width, canvas.height];
-        const { data } = canvas.getContext("2d").getImageData(0, 0, ...size);
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
         let found = 0;
         for (let at = 0; at < data.length; at += 4)
             found += data[at] === 0x7a && data[at + 1] === 0x1f && data[at + 2] === 0xa2;

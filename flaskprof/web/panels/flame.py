@@ -38,10 +38,11 @@ class FlamePanel(NamedTuple):
     is_sampled: bool
 
 
-def elsewhere(subject: Subject) -> Mapping[str, str]:
-    """Return the views where there is more of a box; the script adds its function."""
+def elsewhere(subject: Subject, function: Function | None = None) -> Mapping[str, str]:
+    """Return the views where there is more of a box; the script sets its function."""
     views = {"Callers": "sandwich", "Tree": "tree", "Source": "source"}
-    return {text: subject.page(view=view) for text, view in views.items()}
+    key = subject.key(function)
+    return {text: subject.page(view=view, fn=key) for text, view in views.items()}
 
 
 def flame(subject: Subject, function: Function | None) -> Panel:
@@ -49,7 +50,7 @@ def flame(subject: Subject, function: Function | None) -> Panel:
     view = FlamePanel(
         data_url=subject.tree_data(app=""),
         first_url=subject.tree_data(),
-        elsewhere=elsewhere(subject),
+        elsewhere=elsewhere(subject, function),
         tree_url=subject.page(view="tree", fn=subject.key(function)),
         table_url=subject.page(view="table", fn=subject.key(function)),
         rows=[

@@ -158,6 +158,9 @@
     }
   });
 
+  // What is selected is in sight, however long the rows before it are.
+  one("tr.current")?.scrollIntoView({ block: "nearest" });
+
   // Times are printed in UTC; pointing at one tells it in the reader's own time zone. Not before:
   // the first of such texts takes the browser longer than all else that is done here.
   document.addEventListener("pointerover", ({ target }) => {
