@@ -86,6 +86,10 @@ that holds where the option is not given.
 
 `pstats-viewer FILE...` is short for `flaskprof open FILE...`.
 
+A shell completes commands, options, files and the IDs of captures where its start-up file has
+the line `eval "$(_FLASKPROF_COMPLETE=bash_source flaskprof)"` in bash, the same with
+`zsh_source` in zsh, and `_FLASKPROF_COMPLETE=fish_source flaskprof | source` in fish.
+
 """
 
 

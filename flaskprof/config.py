@@ -214,6 +214,12 @@ def _whole(value: Any) -> int:
     return number
 
 
+# What stands between two commas; those of an expression are escaped or within [] or {}.
+_RESTRICTION = re.compile(
+    r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^{}]*\}|[^,\\]|\\\Z)+", re.DOTALL
+)
+
+
 def _restrictions(value: Any) -> tuple[int | float | str, ...]:
     """Read what pstats' ``print_stats`` takes: a count, a share or a regular expression."""
 
@@ -230,6 +236,8 @@ def _restrictions(value: Any) -> tuple[int | float | str, ...]:
             raise ValueError
         return number
 
+    if isinstance(value, str):
+        value = [text for part in _RESTRICTION.findall(value) if (text := part.strip())]
     try:
         return tuple(one(item) for item in _items(value))
     except re.error:
@@ -289,17 +297,26 @@ _SORT_ALIASES = {
     "ncalls": "calls",
     "nfl": "name",
     "pcalls": "primitive",
-    "stdname": "name",
+    "stdname": "file",
     "time": "self",
     "tottime": "self",
 } | {key: key for key in _SORT_KEYS}
 
 
 def _sort_keys(value: Any) -> tuple[str, ...]:
-    keys = tuple(_SORT_ALIASES.get(_text(item)) for item in _items(value))
-    if not keys or None in keys:
+    """Read the keys of an order; as in pstats the beginning of one is enough if it tells."""
+
+    def one(text: str) -> str:
+        meant = {_SORT_ALIASES[name] for name in _SORT_ALIASES if name.startswith(text)}
+        if text in _SORT_ALIASES:
+            return _SORT_ALIASES[text]
+        (key,) = meant  # a ValueError where it is none, or not one alone
+        return key
+
+    keys = tuple(one(_text(item)) for item in _items(value))
+    if not keys:
         raise ValueError
-    return tuple(key for key in keys if key is not None)
+    return keys
 
 
 _BOOLEAN = Kind("one of 1, 0, true, false, yes, no, on, off", _boolean)
@@ -320,7 +337,10 @@ _BUCKETS = Kind("a rising list of positive numbers of seconds", _buckets)
 _RESTRICTIONS = Kind(
     "a list of counts, shares between 0.0 and 1.0, or regular expressions", _restrictions
 )
-_SORTS = Kind("a list of " + ", ".join(_SORT_ALIASES), _sort_keys)
+_SORTS = Kind(
+    "a list of " + ", ".join(_SORT_ALIASES) + ", or as much of one as tells it from others",
+    _sort_keys,
+)
 _LABEL = Kind("the name of a label that is not taken, or nothing", _label)
 _FUNCTION = Kind("a function, or where to import it from, as module:name", _function)
 _MEASURES = _choices(
@@ -543,7 +563,8 @@ class Settings:
         _RESTRICTIONS,
         (),
         "The rows of a profile's table, as pstats restricts them: a count, a share of the "
-        "rows, or a regular expression, one applied after the other.",
+        "rows, or a regular expression, one applied after the other. A comma in an "
+        "expression, where it is not within [] or {}, is written \\,.",
     )
     source: tuple[str, ...] = _setting(
         _TEXTS,

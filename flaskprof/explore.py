@@ -142,7 +142,7 @@ class Capture:
             for of_row in functions_text.related(self.graph, meant, relation)
             for edge in of_row
         ]
-        cells = functions_text.edge_cells(self.graph, meant, relation)
+        cells = functions_text.edge_cells(self.graph, meant, [relation])
         return Listing(edges, functions_text.EDGE_COLUMNS, cells)
 
     def _heading(self) -> list[str]:

@@ -29,7 +29,8 @@ class CaptureRecord:
     `started` is Unix seconds; `duration_seconds` runs from the call of the application to
     the end of ``close()``; `cpu_seconds` is the CPU time of the thread while the
     application's own code ran. `route` is the matched rule, never the raw path, and empty
-    where nothing matched. `exactness` is "exact" or "sampled". `has_stacks` tells that the
+    where nothing matched. `exactness` is "exact" or "sampled", and empty of a file that is no
+    profile. `has_stacks` tells that the
     stacks themselves are kept too, in pprof's format.
 
     `overhead_seconds` estimates how much longer everything took for being recorded, at

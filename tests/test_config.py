@@ -419,3 +419,17 @@ def test_the_table_tells_of_every_setting_in_order():
     assert [option.key for option in table[:2]] == ["FLASKPROF_ENABLED", "FLASKPROF_DEV"]
     assert [option.name for option in table if option.is_secret] == ["secret"]
     assert all(option.help.endswith(".") for option in table)
+
+
+def test_commas_within_an_expression_are_its_own():
+    read = next(row for row in options() if row.name == "restrictions").read
+    expressions = (r"a{1,2}", 3, r"[]\],x]", r"b\,c", "{method", 0.5)
+    assert read(r"a{1,2}, 3 ,[]\],x],b\,c, {method,0.5") == expressions
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("cum", "cumulative"), ("t", "self"), ("pc", "primitive"), ("l", "line"), ("fi", "file")],
+)
+def test_as_in_pstats_the_beginning_of_a_sort_key_is_enough(text, key):
+    assert Settings.load({"FLASKPROF_SORT_BY": text}, {}).sort_by == (key,)

@@ -100,7 +100,8 @@ def test_it_reads_well_as_text(data):
     assert lines[0] == f"GET /new  {capture.id}"
     assert lines[1].endswith("status 200, 250 ms, trigger header, exact")
     assert lines[2].startswith("12 calls of 3 functions in ")
-    assert lines[3].split() == ["Calls", "Self", "%", "Cumulative", "%", "Function"]
+    heads = ["Calls", "Self", "%", "per", "call", "Cumulative", "%", "per", "call", "Function"]
+    assert lines[3].split() == heads
     assert lines[4].endswith("{built-in method builtins.abs}")
     assert repr(capture).splitlines() == lines[:3]
     listed = repr(flaskprof.load(data).captures()).splitlines()

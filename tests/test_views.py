@@ -187,7 +187,7 @@ REQUESTS = [
 @pytest.fixture
 def at_home(monkeypatch):
     """Let the names of these tests' hosts pass for this machine's."""
-    monkeypatch.setattr("flaskprof.access._is_loopback_host", lambda host: True)
+    monkeypatch.setattr("flaskprof.peer._is_loopback_host", lambda host: True)
 
 
 @pytest.mark.parametrize(("path", "method", "status", "route", "endpoint", "view"), REQUESTS)

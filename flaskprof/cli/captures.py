@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+from click.shell_completion import CompletionItem
+
+from flaskprof.cli.program import load_settings
 from flaskprof.config import Settings
-from flaskprof.errors import BadProfile, CaptureNotFound
+from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError
 from flaskprof.ids import is_capture_id
 from flaskprof.profiles.model import Profile
 from flaskprof.record import CaptureRecord
@@ -17,10 +21,11 @@ from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.files import FileStore
 from flaskprof.store.profiles import profile_of
 
-__all__ = ["Loaded", "load", "locate"]
+__all__ = ["Loaded", "Reference", "load", "locate"]
 
 _DIGITS = re.compile(r"[0-9a-f]{8,32}\Z")
 _SHOWN = 5
+_COMPLETED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,27 @@ class Loaded:
 
     record: CaptureRecord
     profile: Profile
+
+
+class Reference(click.ParamType[str]):
+    """What names a capture or a file; a shell completes either."""
+
+    name = "capture"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the newest captures that it may be; where there is none, files."""
+        del param
+        files = CompletionItem(incomplete, type="file")
+        try:
+            with ctx.scope(cleanup=False):
+                store = DirectoryStore(load_settings(dir=ctx.params.get("dir")).dir)
+            ids = [record.id for record in store.list(CaptureQuery(limit=_COMPLETED)).records]
+        except FlaskprofError:
+            return [files]
+        named = (["latest"] if ids else []) + ids
+        return [files, *(CompletionItem(name) for name in named if name.startswith(incomplete))]
 
 
 def load(reference: str, settings: Settings) -> Loaded:
@@ -59,9 +85,17 @@ def locate(reference: str, settings: Settings) -> tuple[Store, str]:
         if len(found) > 1:
             raise CaptureNotFound(_ambiguous(reference, found))
         return store, found[0]
-    if Path(reference).is_file():
+    path = Path(reference)
+    if path.is_file():
         files = FileStore([reference])
         return files, files.list(CaptureQuery(limit=1)).records[0].id
+    if path.is_dir():
+        raise CaptureNotFound(
+            f"{reference} is a folder: name a file in it, or look at all of them with "
+            f"flaskprof open {reference}"
+        )
+    if path.exists():
+        raise CaptureNotFound(f"{reference} is no regular file: save its content as one first")
     raise CaptureNotFound(
         f"there is no capture {reference!r} in {store.path}, and no such file: give its ID, "
         "8 or more digits of it, 'latest' or the path of a profile (flaskprof ls lists "

@@ -8,28 +8,30 @@ from typing import Any
 
 import click
 
-from flaskprof.cli.captures import Loaded, load
+from flaskprof.cli.captures import Loaded, Reference, load
 from flaskprof.cli.program import Command, json_option, load_settings, setting
-from flaskprof.cli.terminal import Column, figure, layout, terminal_width
+from flaskprof.cli.terminal import Column, figure, layout, place, terminal_width
 from flaskprof.profiles.diff import Change, Comparison, Mean, compare
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import label, short_path
+from flaskprof.profiles.paths import label
 from flaskprof.profiles.sums import call_graph
+from flaskprof.text.captures import heading
+from flaskprof.text.functions import name_of
 from flaskprof.web.differences import count_difference, seconds_difference, sentence
 from flaskprof.web.figures import count, seconds
 
 __all__ = ["command"]
 
 _COLUMNS = (
-    Column("Calls", is_number=True),
-    Column("after", is_number=True),
-    Column("+/-", is_number=True),
+    Column("Calls", is_number=True, spare=1),
+    Column("after", is_number=True, spare=1),
+    Column("+/-", is_number=True, spare=1),
     Column("Self", is_number=True),
     Column("after", is_number=True),
     Column("+/-", is_number=True),
-    Column("Cumulative", is_number=True),
-    Column("after", is_number=True),
-    Column("+/-", is_number=True),
+    Column("Cumulative", is_number=True, spare=2),
+    Column("after", is_number=True, spare=2),
+    Column("+/-", is_number=True, spare=2),
     Column("Function", gives_way=True, keeps_end=True),
 )
 _ROWS = 20
@@ -43,8 +45,8 @@ _ROWS = 20
         "flaskprof diff 019aa8ce77f2 latest --rows 5",
     ],
 )
-@click.argument("before", metavar="BEFORE")
-@click.argument("after", metavar="AFTER")
+@click.argument("before", metavar="BEFORE", type=Reference())
+@click.argument("after", metavar="AFTER", type=Reference())
 @click.option(
     "--rows",
     type=click.IntRange(1),
@@ -59,20 +61,23 @@ def command(*, before: str, after: str, rows: int, dir: str | None, as_json: boo
     """Show what changed from one profile to another.
 
     BEFORE and AFTER are each a capture's ID, 8 or more of its first digits, 'latest', or the
-    path of a profile. Functions are the same if file and name are, whatever their line. The
-    greatest difference in self time comes first; in JSON all of them are given.
+    path of a profile. Functions are known by file and name, whatever line and folder they are
+    in now. The greatest difference in self time comes first; in JSON all of them are given.
     """
     settings = load_settings(dir=dir)
     sides = load(before, settings), load(after, settings)
-    found = compare(*(call_graph(side.profile) for side in sides))
+    graphs = [call_graph(side.profile) for side in sides]
+    found = compare(*graphs)
     if as_json:
         click.echo(json.dumps(_data(sides, found), indent=2))
         return
-    click.echo(sentence(found))
+    for word, side, graph in zip(("Before", "After"), sides, graphs, strict=True):
+        click.echo(f"{word + ':':9}" + ", ".join(heading(side.record, graph)[:2]))
+    click.echo("\n" + sentence(found))
     if not found.changes:
         return
     shown = found.changes[:rows]
-    table = layout(_COLUMNS, [_cells(change) for change in shown], terminal_width())
+    table = layout(_COLUMNS, [_cells(change, found) for change in shown], terminal_width())
     click.echo("\n" + "\n".join(table))
     if len(shown) < len(found.changes):
         click.echo(
@@ -80,20 +85,21 @@ def command(*, before: str, after: str, rows: int, dir: str | None, as_json: boo
         )
 
 
-def _cells(change: Change) -> Sequence[str]:
+def _cells(change: Change, found: Comparison) -> Sequence[str]:
     function = change.function
+    calls = count_difference(change.calls) if found.has_like_counts else count(None)
     old, new = change.sums_before, change.sums_after
     return (
         figure(count(old.calls)),
         figure(count(new.calls)),
-        figure(count_difference(change.calls)),
+        figure(calls),
         figure(seconds(old.self_seconds)),
         figure(seconds(new.self_seconds)),
         figure(seconds_difference(change.self_seconds)),
         figure(seconds(old.cumulative_seconds)),
         figure(seconds(new.cumulative_seconds)),
         figure(seconds_difference(change.cumulative_seconds)),
-        label(Function(short_path(function.file), function.line, function.name)),
+        name_of(function, place),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flaskprof.cli.captures import load, locate
+from flaskprof.cli.captures import Reference, load, locate
 from flaskprof.cli.output import chosen_format, output_options, write_output
 from flaskprof.cli.program import Command, load_settings, setting
 
@@ -20,7 +20,7 @@ __all__ = ["command"]
         "flaskprof export 019aa8ce77f2 --format callgrind -o callgrind.out.slow",
     ],
 )
-@click.argument("reference", metavar="ID")
+@click.argument("reference", metavar="ID", type=Reference())
 @output_options
 @setting("dir", metavar="DIR")
 def command(

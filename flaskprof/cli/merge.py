@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flaskprof.cli.captures import load
+from flaskprof.cli.captures import Reference, load
 from flaskprof.cli.output import chosen_format, output_options, write_output
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.profiles.merge import merge
@@ -21,7 +21,7 @@ __all__ = ["command"]
         "flaskprof merge 019aa8ce77f2 019aa8d01b3c -o both.pb.gz",
     ],
 )
-@click.argument("references", nargs=-1, required=True, metavar="ID...")
+@click.argument("references", nargs=-1, required=True, metavar="ID...", type=Reference())
 @output_options
 @setting("dir", metavar="DIR")
 def command(

@@ -8,12 +8,15 @@ import threading
 import webbrowser
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
+from flaskprof.config import Settings
 from flaskprof.errors import BadProfile
 from flaskprof.peer import is_local
 from flaskprof.store import CaptureQuery
@@ -32,9 +35,13 @@ __all__ = ["command"]
 @click.command(
     "open",
     cls=Command,
-    examples=["flaskprof open before.prof after.prof", "pstats-viewer before.prof after.prof"],
+    examples=[
+        "flaskprof open before.prof after.prof",
+        "flaskprof open profiles/",
+        "pstats-viewer before.prof after.prof",
+    ],
 )
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option(
     "--port",
@@ -44,8 +51,8 @@ __all__ = ["command"]
     metavar="PORT",
     help="The port to serve on; 0 stands for any that is free.",
 )
-@setting("sort_by", "--sort", metavar="KEYS")
-@setting("restrictions", "--limit", metavar="ROWS")
+@setting("sort_by", "--sort", metavar="KEYS", is_list=True)
+@setting("restrictions", "--limit", metavar="ROWS", is_list=True)
 def command(
     *,
     files: tuple[str, ...],
@@ -56,9 +63,10 @@ def command(
 ) -> None:
     """Look at profiles in the browser.
 
-    FILE is what cProfile or another profiler wrote, a pprof profile (.pb.gz), collapsed
-    stacks (.collapsed), or a folder, which stands for every *.prof file below it. They are
-    served to this machine alone, until Control-C.
+    FILE is what cProfile or another profiler wrote, a pprof profile or collapsed stacks,
+    whatever its name, or a folder, which stands for every *.prof, *.pb.gz and *.collapsed
+    file below it. One file is shown, two are compared, the first as before and the second as
+    after; of more there is a list. They are served to this machine alone, until Control-C.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     profiles = ParsedProfiles()
@@ -66,7 +74,12 @@ def command(
         store = FileStore(files, reader=profiles.read)
         page = store.list(CaptureQuery(limit=2))
     links = Links("")
-    path = links.capture(page.records[0].id) if page.matching == 1 else links.captures()
+    is_one, is_pair = page.matching == 1, page.matching == len(store.named) == 2
+    path = links.captures()
+    if is_one:
+        path = links.capture(page.records[0].id)
+    elif is_pair:
+        path = links.compare(a=store.named[0], b=store.named[1])
     with listen(port) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}{path}"
         click.echo(f"{url} (Control-C ends it)")
@@ -76,13 +89,25 @@ def command(
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
         # Whoever looks reads these files anyway.
         viewer = Viewer(
-            store, settings=settings, is_development=lambda: True, profiles=profiles
+            store,
+            settings=_with_source_beside(settings, files),
+            is_development=lambda: True,
+            profiles=profiles,
         )
-        if page.matching == 1:
+        if is_one:
             # While the browser starts; whoever is earlier waits no longer than without it.
             with _without_collections(), suppress(BadProfile):  # its page says what is wrong
                 viewer.prepare(page.records[0].id)
         serve(_for_this_machine(viewer), listener)
+
+
+def _with_source_beside(settings: Settings, files: Iterable[str]) -> Settings:
+    """Allow the source beside the profiles, too: scripts are often recorded where they lie."""
+    if "auto" not in settings.source:
+        return settings
+    given = [Path(file).absolute() for file in files]
+    beside = [str(path if path.is_dir() else path.parent) for path in given]
+    return replace(settings, source=(*settings.source, *dict.fromkeys(beside)))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ _OPTIONS = (
         "--output",
         required=True,
         metavar="FILE",
+        type=click.Path(),
         help="Where to write it; - is standard output.",
     ),
     click.option(
@@ -69,4 +70,4 @@ def write_output(content: bytes, output: str, row: Format, *, force: bool) -> No
         raise StoreError(f"{path} exists already: --force overwrites it") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-    click.echo(f"{path}: {len(content):,} bytes", err=True)
+    click.echo(f"{path}: {len(content):,} bytes, for {row.summary}", err=True)

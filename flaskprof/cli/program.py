@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from flaskprof.config import Settings, options
-from flaskprof.errors import FlaskprofError
+from flaskprof.errors import ConfigError, FlaskprofError, StoreError
 from flaskprof.web.figures import visible
 
 __all__ = ["Application", "Command", "Program", "json_option", "load_settings", "setting"]
@@ -21,6 +22,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _APPLICATION = "flaskprof.application"  # where the context of a command holds it
 _INTERRUPTED = 130  # what a shell says of a program that Control-C ended
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class Command(click.Command):
@@ -103,6 +105,13 @@ class Program(click.Group):
             _fail(f"{error.format_message()} (see: {path} --help)", error.exit_code)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _FULL:
+                raise
+            # What could not be written is not tried once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            message = f"standard output cannot be written: {error.strerror}"
+            _fail(message, StoreError.exit_code)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result
@@ -113,18 +122,31 @@ def _fail(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
-def setting(name: str, flag: str = "", *, metavar: str) -> Callable[[Decorated], Decorated]:
+def setting(
+    name: str, flag: str = "", *, metavar: str, is_list: bool = False
+) -> Callable[[Decorated], Decorated]:
     """Add an option for a setting, with its help from the table of settings.
 
-    What is given is read by `load_settings`, which takes it by the name of the setting.
+    What is given is read by `load_settings`, which takes it by the name of the setting. The
+    option of an `is_list` may be given several times, one item or some with commas each.
     """
     row = next(row for row in options() if row.name == name)
     return click.option(
         flag or "--" + name.replace("_", "-"),
         name,
         metavar=metavar,
+        multiple=is_list,
+        callback=_joined if is_list else None,
         help=f"{row.help} Takes {row.kind.allowed}. [{row.key}]",
     )
+
+
+def _joined(
+    ctx: click.Context,  # noqa: ARG001  click's name
+    param: click.Parameter,  # noqa: ARG001  click's name
+    value: tuple[str, ...],
+) -> str | None:
+    return ",".join(value) if value else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +164,23 @@ class Application:
 def load_settings(**chosen: str | None) -> Settings:
     """Read the settings, of which those given on the command line have the last word.
 
-    Where there is an `Application`, its own settings are what the environment changes.
+    Where there is an `Application`, its own settings are what the environment changes. What
+    is wrong with one that was given is said of its option.
     """
-    keys = {row.name: row.key for row in options()}
-    given = {keys[name]: value for name, value in chosen.items() if value is not None}
-    application = click.get_current_context().meta.get(_APPLICATION, Application({}, {}))
+    context = click.get_current_context()
+    rows = {row.name: row for row in options()}
+    given = {}
+    for name, value in chosen.items():
+        if value is None:
+            continue
+        row = rows[name]
+        given[row.key] = value
+        try:
+            row.read(value)
+        except ConfigError:
+            flag = next(param.opts[0] for param in context.command.params if param.name == name)
+            raise ConfigError(f"{flag}: {value!r} is not {row.kind.allowed}") from None
+    application = context.meta.get(_APPLICATION, Application({}, {}))
     return Settings.load(application.config, {**os.environ, **given}, **application.keywords)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from flaskprof.cli.captures import locate
+from flaskprof.cli.captures import Reference, locate
 from flaskprof.cli.program import Command, json_option, load_settings, setting
-from flaskprof.cli.terminal import Column, layout, terminal_width
+from flaskprof.cli.terminal import Column, layout, place, terminal_width
+from flaskprof.config import Settings
 from flaskprof.errors import BadProfile
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph
@@ -31,6 +32,16 @@ from flaskprof.text.functions import (
 __all__ = ["command"]
 
 _ROWS = 20
+_ORDERS = {
+    "calls": "calls",
+    "cumulative": "cumulative time",
+    "file": "file",
+    "line": "line",
+    "name": "name",
+    "per_call": "self time per call",
+    "primitive": "primitive calls",
+    "self": "self time",
+}
 
 
 @click.command(
@@ -39,25 +50,19 @@ _ROWS = 20
     examples=[
         "flaskprof show latest --sort cumulative --limit 10",
         "flaskprof show 019aa8ce77f2 --limit shop,20",
-        "flaskprof show latest --limit execute --callers",
+        "flaskprof show latest --limit execute --callers --callees",
         "flaskprof show before.prof --json",
     ],
 )
-@click.argument("reference", metavar="ID")
-@setting("sort_by", "--sort", metavar="KEYS")
-@setting("restrictions", "--limit", metavar="ROWS")
+@click.argument("reference", metavar="ID", type=Reference())
+@setting("sort_by", "--sort", metavar="KEYS", is_list=True)
+@setting("restrictions", "--limit", metavar="ROWS", is_list=True)
 @click.option(
     "--callers",
-    "relation",
-    flag_value="callers",
+    is_flag=True,
     help="Show below each function who called it, with what these calls took.",
 )
-@click.option(
-    "--callees",
-    "relation",
-    flag_value="callees",
-    help="Show below each function what it called.",
-)
+@click.option("--callees", is_flag=True, help="Show below each function what it called.")
 @click.option(
     "--strip",
     is_flag=True,
@@ -70,7 +75,8 @@ def command(
     reference: str,
     sort_by: str | None,
     restrictions: str | None,
-    relation: str | None,
+    callers: bool,
+    callees: bool,
     strip: bool,
     dir: str | None,
     as_json: bool,
@@ -78,7 +84,8 @@ def command(
     """Show where the time of a capture went.
 
     ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
-    Without --limit the first 20 functions are shown, in JSON all.
+    Without --limit the first 20 functions are shown, in JSON all. --sort and --limit may be
+    given several times: a --limit is applied to what the one before it left.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions, dir=dir)
     store, capture_id = locate(reference, settings)
@@ -90,24 +97,38 @@ def command(
     if strip:
         graph = stripped(graph)
     found = rows(graph, settings.sort_by, settings.restrictions)
+    relations = ["callers"] * callers + ["callees"] * callees
     if as_json:
-        click.echo(json.dumps(_data(record, graph, found, relation), indent=2))
+        click.echo(json.dumps(_data(record, graph, found, relations), indent=2))
         return
     shown = found if settings.restrictions else found[:_ROWS]
     click.echo("\n".join(heading(record, graph)) + "\n")
-    columns: Sequence[Column] = COLUMNS
-    cells = [function_cells(row) for row in shown]
-    if relation:
-        columns, cells = EDGE_COLUMNS, edge_cells(graph, shown, relation)
-    click.echo("\n".join(layout(columns, cells, terminal_width())))
-    if len(shown) < len(graph.functions):
-        click.echo(f"{len(shown):,} of {len(graph.functions):,} functions: see --limit.")
+    if shown:
+        columns: Sequence[Column] = COLUMNS
+        cells = [function_cells(row, place) for row in shown]
+        if relations:
+            columns, cells = EDGE_COLUMNS, edge_cells(graph, shown, relations, place)
+        click.echo("\n".join(layout(columns, cells, terminal_width())) + "\n")
+    click.echo(_shown(len(shown), graph, settings))
+
+
+def _shown(number: int, graph: CallGraph, settings: Settings) -> str:
+    """Say which rows these are, in which order, and how to have others."""
+    every = len(graph.functions)
+    order = ", ".join(_ORDERS[key] for key in settings.sort_by)
+    limits = ", ".join(map(str, settings.restrictions))
+    if not number and limits:
+        return f"None of {every:,} functions is left by the limit {limits}."
+    which = f"All {every:,}" if number == every else f"{number:,} of {every:,}"
+    limited = f", limited to {limits}" if limits else ""
+    hint = "" if number == every else "; --sort and --limit show others"
+    return f"{which} functions by {order}{limited}{hint}."
 
 
 def _data(
-    record: CaptureRecord, graph: CallGraph, found: Sequence[Row], relation: str | None
+    record: CaptureRecord, graph: CallGraph, found: Sequence[Row], relations: Sequence[str]
 ) -> dict[str, Any]:
-    edges = related(graph, found, relation) if relation else [[] for _ in found]
+    edges = {relation: related(graph, found, relation) for relation in relations}
     return {
         "capture": asdict(record),
         "total_seconds": graph.total_seconds,
@@ -118,9 +139,12 @@ def _data(
                 **asdict(row),
                 **row.function._asdict(),
                 "function": label(row.function),
-                **({relation: [_edge_data(edge) for edge in of_row]} if relation else {}),
+                **{
+                    relation: [_edge_data(edge) for edge in of_rows[number]]
+                    for relation, of_rows in edges.items()
+                },
             }
-            for row, of_row in zip(found, edges, strict=True)
+            for number, row in enumerate(found)
         ],
     }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from flaskprof.cli.captures import locate
+from flaskprof.cli.captures import Reference, locate
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST
 from flaskprof.errors import ConfigError
@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 5.0
     cls=Command,
     examples=["flaskprof snakeviz latest", "flaskprof snakeviz before.prof --port 9000"],
 )
-@click.argument("reference", metavar="ID")
+@click.argument("reference", metavar="ID", type=Reference())
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option(
     "--port",

@@ -27,7 +27,8 @@ def write_callgrind(graph: CallGraph) -> bytes:
     """Return `graph` as text, times in nanoseconds, functions in sorted order.
 
     Functions of one name in one file have their line after it, since the format knows them
-    by their names alone. Costs stand on the line where a function begins.
+    by their names alone. Costs stand on the line where a function begins. Where calls were not
+    counted, as in samples, there is one.
     """
     callees: dict[Function, list[tuple[Function, Sums]]] = {}
     for function in sorted(graph.functions):
@@ -43,7 +44,9 @@ def write_callgrind(graph: CallGraph) -> bytes:
         lines.append(f"{function.line} {_ns(own.self_seconds)}\n")
         for callee, sums in callees.get(function, ()):
             lines.append(f"cfi={names.file(callee)}\ncfn={names.function(callee)}\n")
-            lines.append(f"calls={sums.calls} {callee.line}\n")
+            # Samples may be of callees alone. Readers take the costs of no call at all for
+            # the caller's own.
+            lines.append(f"calls={max(1, sums.calls)} {callee.line}\n")
             lines.append(f"{function.line} {_ns(sums.cumulative_seconds)}\n")
         lines.append("\n")
     return "".join(lines).encode("utf-8", "backslashreplace")

@@ -16,7 +16,7 @@ from flaskprof.profiles.marshal_reader import MAX_BYTES, MAX_FUNCTIONS, MAX_NAME
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.walk import steps
 
-__all__ = ["MAX_NODES", "MAX_STEPS", "read_collapsed", "write_collapsed"]
+__all__ = ["MAX_NODES", "MAX_STEPS", "is_collapsed", "read_collapsed", "write_collapsed"]
 
 MAX_NODES = 1_000_000
 MAX_STEPS = 2**21
@@ -26,6 +26,15 @@ _BUILTIN = "~"
 _LINE = re.compile(r"(.*\S)[ \t]+([0-9]{1,18})(?:\.[0-9]*)?[ \t]*\Z")
 _LINE_NUMBER = re.compile(r"[0-9]{1,9}\)\Z")
 _MAX_INT = 2**63 - 1
+_BEGINNING_BYTES = 2**16
+
+
+def is_collapsed(data: bytes) -> bool:
+    """Whether a file may be collapsed stacks: its first line is one, and it is text."""
+    lines = data[:_BEGINNING_BYTES].decode("utf-8", "replace").split("\n")
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    first = first.rstrip("\r")
+    return first.isprintable() and _LINE.match(first) is not None
 
 
 def write_collapsed(tree: CallTree) -> bytes:

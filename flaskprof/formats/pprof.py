@@ -30,7 +30,15 @@ from flaskprof.profiles.marshal_reader import MAX_FUNCTIONS, MAX_NAME_BYTES, MAX
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.walk import steps
 
-__all__ = ["DEEPER", "MAX_NODES", "MAX_PLAIN_BYTES", "MAX_STEPS", "read_pprof", "write_pprof"]
+__all__ = [
+    "DEEPER",
+    "MAX_NODES",
+    "MAX_PLAIN_BYTES",
+    "MAX_STEPS",
+    "is_gzipped",
+    "read_pprof",
+    "write_pprof",
+]
 
 MAX_PLAIN_BYTES = 128 * 2**20
 """What a file may hold when it is unpacked."""
@@ -177,6 +185,11 @@ def _samples(tree: CallTree, labels: bytes) -> Iterator[bytes]:
         )
         size = len(body)
         yield b"%b%b%b" % (in_sample, small[size] if size < 256 else varint(size), body)
+
+
+def is_gzipped(data: bytes) -> bool:
+    """Whether a file may be a pprof profile: no other of ours is gzipped."""
+    return data.startswith(b"\x1f\x8b")
 
 
 def read_pprof(data: bytes) -> CallTree:

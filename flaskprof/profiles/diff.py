@@ -91,6 +91,13 @@ class Comparison:
         along = [change for change in self.changes if change.self_seconds * self.seconds > 0]
         return (along or self.changes or (None,))[0]
 
+    @property
+    def contrary(self) -> Change | None:
+        """The greatest change, where it goes against the direction of the whole."""
+        change = self.changes[0] if self.changes else None
+        is_contrary = change is not None and change.self_seconds * self.seconds < 0
+        return change if is_contrary else None
+
 
 def compare(
     before: CallGraph, after: CallGraph, *, captures: tuple[int, int] = (1, 1)

@@ -30,6 +30,7 @@ def matched(
     wherever its line is now, if it alone has its name in its file on both sides. Of several
     by one name those are the same that stand as far as before below the same function, or
     below the top of the file; where as many others are left on both sides, each in its turn.
+    What has no name of its own, as lambdas, is the same only below the same function.
     """
     left = dict.fromkeys(before), dict.fromkeys(after)
     pairs: list[tuple[Function | None, Function | None]] = []
@@ -39,29 +40,36 @@ def matched(
         groups, others = (_grouped(side, key) for side, key in zip(left, keys, strict=True))
         for key, group in groups.items():
             other = others.get(key, [])
-            if len(group) == len(other) <= most:
+            if key is not None and len(group) == len(other) <= most:
                 for old, new in zip(sorted(group), sorted(other), strict=True):
                     pairs.append((old, new))
                     del left[0][old], left[1][new]
 
     places = _placed({f.file for f in left[0]}, {f.file for f in left[1]})
-    by_name = _named(places[0]), _named(places[1])
-    pair(by_name, 1)
+    pair((_named(places[0]), _named(places[1])), 1)
+    if not (left[0] and left[1]):
+        return [*pairs, *_alone(*left)]
     anchors = (
         {old: place for place, (old, _) in enumerate(pairs) if old},
         {new: place for place, (_, new) in enumerate(pairs) if new},
     )
-    below = _below(anchors[0], by_name[0]), _below(anchors[1], by_name[1])
-    pair(below, 1)
-    pair(by_name, len(left[0]))
-    pairs += [(function, None) for function in left[0]]
-    pairs += [(None, function) for function in left[1]]
-    return pairs
+    below = _Below(places[0], anchors[0]), _Below(places[1], anchors[1])
+    pair((below[0].offset, below[1].offset), 1)
+    pair((below[0].turn, below[1].turn), len(left[0]))
+    return [*pairs, *_alone(*left)]
+
+
+def _alone(
+    old: Iterable[Function], new: Iterable[Function]
+) -> list[tuple[Function | None, Function | None]]:
+    """Return those that are on one side only."""
+    return [*((function, None) for function in old), *((None, function) for function in new)]
 
 
 _Key = Callable[[Function], Hashable]
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _SEPARATOR = re.compile(r"[/\\]")
+_ANONYMOUS = frozenset({"<lambda>", "<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 # What many folders have says nothing of which of them it is in.
 _IN_EVERY_PACKAGE = frozenset({"__init__.py", "__main__.py"})
 # Of a path this many parts are looked at, at either end: names come from anywhere.
@@ -77,30 +85,49 @@ def _grouped(functions: Iterable[Function], key: _Key) -> dict[Hashable, list[Fu
 
 
 def _named(places: Mapping[str, Hashable]) -> _Key:
-    """Return what tells a function by its name, of a builtin without the address in it."""
+    """Return what tells a function by its name; None of one that has none of its own."""
 
     def key(function: Function) -> Hashable:
-        name = function.name
-        return places[function.file], _ADDRESS.sub("", name) if " at 0x" in name else name
+        file, _, name = function
+        return None if name in _ANONYMOUS else (places[file], _plain(name))
 
     return key
 
 
-def _below(anchors: Mapping[Function, int], by_name: _Key) -> _Key:
-    """Return what tells a function by how far it stands below the anchor above it."""
-    lines: dict[str, list[tuple[int, int]]] = {}
-    for function, anchor in anchors.items():
-        lines.setdefault(function.file, []).append((function.line, anchor))
-    for found in lines.values():
-        found.sort()
+def _plain(name: str) -> str:
+    """Return a name without the address in memory that is in those of some builtins."""
+    return _ADDRESS.sub("", name) if " at 0x" in name else name
 
-    def key(function: Function) -> Hashable:
-        above = lines.get(function.file, [])
-        place = bisect_right(above, (function.line, len(anchors)))
-        line, anchor = above[place - 1] if place else (0, -1)
-        return by_name(function), anchor, function.line - line
 
-    return key
+class _Below:
+    """Tells functions by where they stand below those that are known already, the anchors."""
+
+    def __init__(self, places: Mapping[str, Hashable], anchors: Mapping[Function, int]) -> None:
+        self._places = places
+        self._most = len(anchors)
+        self._lines: dict[str, list[tuple[int, int]]] = {}
+        for function, anchor in anchors.items():
+            self._lines.setdefault(function.file, []).append((function.line, anchor))
+        for lines in self._lines.values():
+            lines.sort()
+
+    def offset(self, function: Function) -> Hashable:
+        """Return its name, and how far it is below which anchor."""
+        line, anchor = self._above(function)
+        return self._name(function), anchor, function.line - line
+
+    def turn(self, function: Function) -> Hashable:
+        """Return its name, and below which anchor it is if it has none of its own."""
+        is_anonymous = function.name in _ANONYMOUS
+        return self._name(function), self._above(function)[1] if is_anonymous else None
+
+    def _name(self, function: Function) -> Hashable:
+        return self._places[function.file], _plain(function.name)
+
+    def _above(self, function: Function) -> tuple[int, int]:
+        lines = self._lines.get(function.file, [])
+        place = bisect_right(lines, (function.line, self._most))
+        return lines[place - 1] if place else (0, -1)
 
 
 def _placed(

@@ -34,9 +34,9 @@ What is not known comes before all that is.
 class CaptureQuery:
     """Which captures to list: exact matches on the given fields, and in which order.
 
-    `search` is a text that the route holds, whatever its case. `sort` is a key of `SORTS`;
-    captures that are equal in it have some order that stays the same. `limit` captures are
-    listed after the first `offset` ones.
+    `search` is a text that the route holds, or the name of a file, whatever its case. `sort`
+    is a key of `SORTS`; captures that are equal in it have some order that stays the same.
+    `limit` captures are listed after the first `offset` ones.
     """
 
     route: str | None = None
@@ -66,6 +66,11 @@ class Store(Protocol):
     Raises `CaptureNotFound` for an ID it does not hold, `StoreError` where the place
     cannot be read.
     """
+
+    @property
+    def holds(self) -> str:
+        """What it is a collection of, in the plural: "captures" or "files"."""
+        ...
 
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of captures."""

@@ -55,6 +55,8 @@ class DirectoryStore:
     which `bytes_used` counts again.
     """
 
+    holds = "captures"
+
     def __init__(
         self, path: str | os.PathLike[str], *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:

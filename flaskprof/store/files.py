@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError, StoreError
-from flaskprof.formats import FORMATS, format_of, read_file
+from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.ids import new_capture_id
 from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.marshal_reader import MAX_BYTES
@@ -42,6 +42,9 @@ _ESTIMATED_NOTE = (
 )
 _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
+_STACKS = FORMATS["pprof"].suffix
+_FOUND = tuple(row.suffix for row in FORMATS.values() if row.read is not None)
+"""What names of profiles in folders end with."""
 
 
 class _File(NamedTuple):
@@ -69,18 +72,22 @@ _Description = tuple[float, str, tuple[str, ...], bool]
 
 
 class FileStore:
-    """The profiles at `paths`: files of any name, and every ``*.prof`` below folders.
+    """The profiles at `paths`: files of any name, and those below folders that names tell.
 
-    The end of a file's name tells its format; what tells none is read as ``.prof``. `reader`
-    may know the profile of a file by its stamp, and else reads it as `read_file` does.
+    What is in a file tells its format, and the end of its name where that does not. `reader`
+    may keep the profile of a file by its stamp, and reads it as `read_file` does.
 
     Files that are named are read at once, and raise `BadProfile` or `StoreError` where they
-    are no profile or cannot be read; so does a folder without any ``*.prof``. Those found
-    in a folder are read when they are listed; one that is no profile says so in its notes.
+    are no profile or cannot be read; so does a folder without any. Those found in a folder
+    are read when they are listed; one that is no profile says so in its notes. Where whole
+    stacks are kept in a ``.pb.gz`` beside a ``.prof``, as of captures, they are both.
 
     A record's `started` is when the file was last changed, its duration the time that the
     profile covers. Its ID is made from its path and that time, when the store is made.
+    `named` are the IDs of the files that were named, in that order.
     """
+
+    holds = "files"
 
     def __init__(
         self,
@@ -106,6 +113,8 @@ class FileStore:
         files = [
             _File(path, _id(path, status), titles[path]) for path, status in statuses.items()
         ]
+        ids = {file.path: file.id for file in files}
+        self.named = [ids[path] for path in named]
         files.sort(key=lambda file: file.id, reverse=True)
         self._files = {file.id: file for file in files}
         for file in files:
@@ -116,9 +125,9 @@ class FileStore:
                 )
 
     def list(self, query: CaptureQuery) -> CapturePage:
-        """Return one page of the files; they differ in time of change and duration alone."""
+        """Return one page of the files; they differ in name, time of change and duration."""
         present = [file for file in self._files.values() if file.path.exists()]
-        matching = present if _is_wanted(query) else []
+        matching = [file for file in present if _is_wanted(query, file)]
         page = slice(query.offset, query.offset + query.limit)
         if query.sort == "duration":
             # All are read once for it.
@@ -126,9 +135,9 @@ class FileStore:
             found.sort(key=SORTS["duration"], reverse=query.is_descending)
             records = found[page]
         else:
-            is_turned = query.sort == "started" and not query.is_descending
-            ordered = matching[::-1] if is_turned else matching
-            records = [self._describe(file) for file in ordered[page]]
+            if key := _ORDERS.get(query.sort):
+                matching.sort(key=key, reverse=query.is_descending)
+            records = [self._describe(file) for file in matching[page]]
         return CapturePage(
             records=records,
             matching=len(matching),
@@ -175,8 +184,7 @@ class FileStore:
         wanted = next((row for row in FORMATS.values() if row.suffix == suffix), None)
         if wanted is not None and suffix in _SUFFIXES:
             content = _read(file.path)
-            own = format_of(file.path.name) or FORMATS["prof"]
-            if wanted is own or (own.read is None and wanted is FORMATS["prof"]):
+            if wanted is format_in(file.path.name, content):
                 return content
             profile = read_file(file.path.name, content)
             if isinstance(profile, CallTree) or not wanted.has_stacks:
@@ -218,7 +226,7 @@ class FileStore:
         try:
             status = file.path.stat()
         except OSError:
-            return _Summary(0, 0, 0.0, "exact", (f"{file.title} is no longer there.",))
+            return _Summary(0, 0, 0.0, "", (f"{file.title} is no longer there.",))
         with self._lock:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
@@ -236,7 +244,7 @@ class FileStore:
         try:
             return _description(self._reader(path.name, stamp, partial(_read, path)))
         except FlaskprofError as error:
-            return 0.0, "exact", (f"This file cannot be shown: {error}",), False
+            return 0.0, "", (f"This file cannot be shown: {error}",), False
 
     def _checked(self, path: Path, stamp: Hashable) -> _Description:
         """Read a file for what is said of it; raises what says why it cannot be."""
@@ -254,23 +262,37 @@ def _description(profile: Profile) -> _Description:
     return graph.total_seconds, exactness, notes, has_stacks
 
 
-def _is_wanted(query: CaptureQuery) -> bool:
-    """Whether a query asks for files at all: they have neither method nor route."""
-    has_more = query.route or query.method or query.search
-    return not has_more and query.trigger in (None, TRIGGER)
+def _is_wanted(query: CaptureQuery, file: _File) -> bool:
+    """Whether a query asks for a file: they have neither method nor route, but names."""
+    is_for_files = not (query.route or query.method) and query.trigger in (None, TRIGGER)
+    return is_for_files and query.search.casefold() in file.title.casefold()
+
+
+_ORDERS: Mapping[str, Callable[[_File], str]] = {
+    "started": lambda file: file.id,
+    "route": lambda file: file.title.casefold(),
+}
+"""What files can be sorted by without being read."""
 
 
 def _profiles_below(folder: Path) -> list[Path]:
     try:
-        found = list(islice(folder.rglob("*.prof"), _MAX_FILES + 1))
+        below = (file for file in folder.rglob("*") if file.name.endswith(_FOUND))
+        found = list(islice(below, _MAX_FILES + 1))
     except OSError as error:
         raise _unreadable(folder, error) from error
-    files = [file.resolve() for file in found if file.is_file()]
+    stacks = {file for file in found if file.name.endswith(_STACKS)}
+    files = [
+        file.resolve()
+        for file in found
+        if file.is_file() and (file in stacks or file.with_suffix(_STACKS) not in stacks)
+    ]
+    names = ", ".join(f"*{suffix}" for suffix in _FOUND)
     if not files:
-        raise StoreError(f"{folder}: there is no *.prof file in this folder")
+        raise StoreError(f"{folder}: there is no {names} file in this folder")
     if len(found) > _MAX_FILES:
         raise StoreError(
-            f"{folder}: there are more than {_MAX_FILES:,} *.prof files in this folder; "
+            f"{folder}: there are more than {_MAX_FILES:,} profiles ({names}) in this folder; "
             "name one of its folders instead"
         )
     return files

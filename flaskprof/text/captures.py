@@ -8,6 +8,7 @@ from datetime import datetime
 from flaskprof.profiles.model import CallGraph
 from flaskprof.queries.groups import is_repeated, repetition
 from flaskprof.record import CaptureRecord
+from flaskprof.store.files import TRIGGER
 from flaskprof.text.layout import Column, figure
 from flaskprof.web.figures import seconds, visible
 
@@ -53,23 +54,38 @@ def is_sampled(record: CaptureRecord, graph: CallGraph) -> bool:
 def heading(record: CaptureRecord, graph: CallGraph) -> list[str]:
     """Return the lines that say what a capture is and what its profile covers."""
     when = datetime.fromtimestamp(record.started).astimezone()
+    is_file = record.trigger == TRIGGER
     facts = [
-        f"{when:%Y-%m-%d %H:%M:%S %z}",
+        f"{'changed ' if is_file else ''}{when:%Y-%m-%d %H:%M:%S %z}",
         "" if record.status is None else f"status {record.status}",
-        figure(seconds(record.duration_seconds)),
-        f"trigger {record.trigger}" if record.trigger else "",
+        "" if is_file else figure(seconds(record.duration_seconds)) + _overhead(record),
+        f"trigger {record.trigger}" if record.trigger and not is_file else "",
         "sampled" if is_sampled(record, graph) else record.exactness,
     ]
-    measured = "samples" if is_sampled(record, graph) else "calls"
-    covered = figure(seconds(graph.total_seconds))
     lines = [
-        f"{record.name}  {record.id}",
+        record.name if is_file else f"{record.name}  {record.id}",
         ", ".join(filter(None, facts)),
         *record.notes,
-        f"{graph.total_calls:,} {measured} of {len(graph.functions):,} functions in {covered}",
+        _covered(record, graph),
         *_queries(record),
     ]
     return [visible(line) for line in lines]
+
+
+def _overhead(record: CaptureRecord) -> str:
+    """Return how much of the time is that of the recording."""
+    if record.overhead_seconds is None:
+        return ""
+    return f" (≈ {figure(seconds(record.overhead_seconds))} of it recording)"
+
+
+def _covered(record: CaptureRecord, graph: CallGraph) -> str:
+    """Return how many calls of how many functions there are; some formats have no calls."""
+    number, functions = graph.total_calls, len(graph.functions)
+    noun = "sample" if is_sampled(record, graph) else "call"
+    counted = f"{number:,} {noun}{'s' * (number != 1)} of " if number else ""
+    covered = figure(seconds(graph.total_seconds))
+    return f"{counted}{functions:,} function{'s' * (functions != 1)} in {covered}"
 
 
 def _queries(record: CaptureRecord) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label, short_path
@@ -10,14 +10,23 @@ from flaskprof.profiles.table import Edge, Row, all_callees, callers
 from flaskprof.text.layout import Column, figure
 from flaskprof.web.figures import calls, seconds, share
 
-__all__ = ["COLUMNS", "EDGE_COLUMNS", "edge_cells", "function_cells", "related"]
+__all__ = [
+    "COLUMNS",
+    "EDGE_COLUMNS",
+    "edge_cells",
+    "function_cells",
+    "name_of",
+    "related",
+]
 
 COLUMNS = (
     Column("Calls", is_number=True),
     Column("Self", is_number=True),
     Column("%", is_number=True),
+    Column("per call", is_number=True, spare=1),
     Column("Cumulative", is_number=True),
     Column("%", is_number=True),
+    Column("per call", is_number=True, spare=1),
     Column("Function", gives_way=True, keeps_end=True),
 )
 EDGE_COLUMNS = (
@@ -28,16 +37,27 @@ EDGE_COLUMNS = (
 )
 
 
-def function_cells(row: Row) -> Sequence[str]:
-    """Return the cells of a function, one for each of `COLUMNS`."""
+_ARROWS = {"callers": "  <- ", "callees": "  -> "}
+_EMPTY = ("",) * len(EDGE_COLUMNS)
+
+
+def function_cells(row: Row, place: Callable[[str], str] = short_path) -> Sequence[str]:
+    """Return the cells of a function, one for each of `COLUMNS`; `place` shortens its file."""
     return (
         calls(row.calls, row.primitive_calls).text,
         figure(seconds(row.self_seconds)),
         share(row.self_share).text,
+        _per_call(row, row.self_per_call),
         figure(seconds(row.cumulative_seconds)),
         share(row.cumulative_share).text,
-        _name(row.function),
+        _per_call(row, row.cumulative_per_call),
+        name_of(row.function, place),
     )
+
+
+def _per_call(row: Row, value: float) -> str:
+    # Some formats have no calls, and some profilers list functions that were not called.
+    return figure(seconds(value if row.calls else None))
 
 
 def related(graph: CallGraph, found: Sequence[Row], relation: str) -> list[list[Edge]]:
@@ -48,26 +68,36 @@ def related(graph: CallGraph, found: Sequence[Row], relation: str) -> list[list[
     return [called.get(row.function, []) for row in found]
 
 
-def edge_cells(graph: CallGraph, shown: Sequence[Row], relation: str) -> list[Sequence[str]]:
-    """Return the cells of each row, and of its "callers" or "callees", for `EDGE_COLUMNS`."""
-    arrow = "  <- " if relation == "callers" else "  -> "
+def edge_cells(
+    graph: CallGraph,
+    shown: Sequence[Row],
+    relations: Sequence[str],
+    place: Callable[[str], str] = short_path,
+) -> list[Sequence[str]]:
+    """Return the cells of each row, and of its "callers" and "callees", for `EDGE_COLUMNS`.
+
+    `relations` says which of these follow a row. Between two of them is an empty one.
+    """
+    edges = [related(graph, shown, relation) for relation in relations]
     cells: list[Sequence[str]] = []
-    for row, edges in zip(shown, related(graph, shown, relation), strict=True):
+    for row, *of_row in zip(shown, *edges, strict=True):
         own = Sums(row.calls, row.primitive_calls, row.self_seconds, row.cumulative_seconds)
-        for prefix, function, sums in [
-            ("", row.function, own),
-            *((arrow, edge.function, edge.sums) for edge in edges),
-        ]:
-            cells.append(
-                (
-                    calls(sums.calls, sums.primitive_calls).text,
-                    figure(seconds(sums.self_seconds)),
-                    figure(seconds(sums.cumulative_seconds)),
-                    prefix + _name(function),
-                )
+        lines = [("", row.function, own)]
+        for relation, found in zip(relations, of_row, strict=True):
+            lines += [(_ARROWS[relation], edge.function, edge.sums) for edge in found]
+        cells += [_EMPTY] if cells else []
+        cells += [
+            (
+                calls(sums.calls, sums.primitive_calls).text,
+                figure(seconds(sums.self_seconds)),
+                figure(seconds(sums.cumulative_seconds)),
+                prefix + name_of(function, place),
             )
+            for prefix, function, sums in lines
+        ]
     return cells
 
 
-def _name(function: Function) -> str:
-    return label(Function(short_path(function.file), function.line, function.name))
+def name_of(function: Function, place: Callable[[str], str] = short_path) -> str:
+    """Return a function as pstats prints it, with its file as `place` shortens it."""
+    return label(Function(place(function.file), function.line, function.name))

@@ -13,6 +13,7 @@ __all__ = ["Column", "figure", "layout"]
 
 _GAP = "  "
 _SHORTEST = 12
+_READABLE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,16 @@ class Column:
     """A column: its heading, which side it leans to, and whether it gives way.
 
     Of a column that gives way, texts that are too long lose their end, or their beginning
-    where the end says more (`keeps_end`).
+    where the end says more (`keeps_end`). Where those that give way would be left with less
+    than is readable, columns that are `spare` are left out, those with the greatest number
+    first, and those with the same one together.
     """
 
     heading: str
     is_number: bool = False
     gives_way: bool = False
     keeps_end: bool = False
+    spare: int = 0
 
 
 def layout(
@@ -41,6 +45,10 @@ def layout(
     texts += [[visible(text) for text in row] for row in rows]
     widths = [max(_cells(text) for text in column) for column in zip_longest(*texts)]
     if width is not None:
+        kept = _kept(columns, widths, width)
+        columns = [columns[number] for number in kept]
+        widths = [widths[number] for number in kept]
+        texts = [[line[number] for number in kept] for line in texts]
         over = sum(widths) + len(_GAP) * (len(widths) - 1) - width
         for number, column in enumerate(columns):
             if column.gives_way and over > 0:
@@ -54,6 +62,20 @@ def layout(
         ).rstrip()
         for line in texts
     ]
+
+
+def _kept(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """Return the numbers of the columns that there is room for."""
+    kept = list(range(len(columns)))
+    for spare in sorted({column.spare for column in columns} - {0}, reverse=True):
+        needed = sum(
+            min(widths[number], _READABLE) if columns[number].gives_way else widths[number]
+            for number in kept
+        )
+        if needed + len(_GAP) * (len(kept) - 1) <= width:
+            break
+        kept = [number for number in kept if columns[number].spare != spare]
+    return kept
 
 
 def figure(value: Figure) -> str:

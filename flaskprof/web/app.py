@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
@@ -74,6 +74,14 @@ _roots_of = Late("flaskprof.web.source:roots_of")
 _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the details."
 
 
+class _Frame(NamedTuple):
+    """What every page has around it: where it leads to, and what there is."""
+
+    links: Links
+    holds: str
+    is_watched: bool
+
+
 class Viewer:
     """Shows the captures of `store`, as HTML or JSON as the client asks.
 
@@ -122,10 +130,10 @@ class Viewer:
                 self._visit(request.args, links, f"{request.scheme}://{request.host}"),
                 **arguments,
             )
-            return _answer(answer, request, links)
+            return _answer(answer, request, self._frame(links))
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
-            return _page(page, request, links, headers)
+            return _page(page, request, self._frame(links), headers)
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
@@ -133,7 +141,7 @@ class Viewer:
         for endpoint in ("capture", "capture_tree"):
             answer = VIEWS[endpoint](visit, capture_id=capture_id)
             if isinstance(answer, Page):
-                _html(answer, visit.links)
+                _html(answer, self._frame(visit.links))
 
     def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(
@@ -147,6 +155,9 @@ class Viewer:
             origin=origin,
             source_roots=self._source_roots,
         )
+
+    def _frame(self, links: Links) -> _Frame:
+        return _Frame(links, self._store.holds, is_watched=self._live is not None)
 
     def _source_roots(self) -> Sequence[Path]:
         roots: Sequence[Path] = _roots_of(
@@ -195,7 +206,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _answer(
-    answer: Page | Download | Data | Redirect, request: Request, links: Links
+    answer: Page | Download | Data | Redirect, request: Request, frame: _Frame
 ) -> Response:
     match answer:
         case Download():
@@ -204,11 +215,11 @@ def _answer(
             return _data(answer, request)
         case Redirect():
             return Response(status=303, headers={**_SECURITY, "Location": answer.url})
-    return _page(answer, request, links)
+    return _page(answer, request, frame)
 
 
 def _page(
-    page: Page, request: Request, links: Links, headers: Mapping[str, str] | None = None
+    page: Page, request: Request, frame: _Frame, headers: Mapping[str, str] | None = None
 ) -> Response:
     headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
     if wants_json(request.environ):
@@ -216,16 +227,16 @@ def _page(
         # half characters a foreign name holds.
         body = json.dumps(page.data(), allow_nan=False).encode("ascii")
         return Response(body, page.status, headers, content_type=page.json_type)
-    text = _html(page, links)
+    text = _html(page, frame)
     return Response(
         text.encode("utf-8"), page.status, headers, content_type="text/html; charset=utf-8"
     )
 
 
-def _html(page: Page, links: Links) -> str:
+def _html(page: Page, frame: _Frame) -> str:
     versions = {name: asset.version for name, asset in assets().items()}
     template = templates().get_template(page.template)
-    return template.render(view=page.view, links=links, versions=versions)
+    return template.render(view=page.view, versions=versions, **frame._asdict())
 
 
 def _download(download: Download) -> Response:

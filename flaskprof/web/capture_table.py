@@ -52,6 +52,12 @@ _COLUMNS = (
     _Column("where", "Service"),
 )
 _BY_SORT = {column.sort: column for column in _COLUMNS if column.sort}
+_OF_FILES = (
+    _Column("function", "File", "Name of the file", "route", falls=False),
+    _Column("timing", "Time", "The time that the profile covers", "duration"),
+    _Column("", "Changed", "When the file was changed last", "started"),
+    _Column("", "Exactness"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,11 @@ class ListState:
             offset=(self.page - 1) * CAPTURES_A_PAGE,
         )
 
-    def in_words(self) -> str:
-        """Say in which order the captures are, as "newest first"."""
+    def in_words(self, *, is_files: bool) -> str:
+        """Say in which order the captures or files are, as "newest first"."""
         order = _BY_SORT[self.sort].order
+        if is_files:
+            order = order.replace("route", "name").replace("wall ", "")
         if not order:
             return "newest first" if self.is_descending else "oldest first"
         if _BY_SORT[self.sort].falls:
@@ -107,6 +115,7 @@ class ListState:
 class CaptureTable(NamedTuple):
     """One page of captures; the links lead to the pages before and behind it."""
 
+    is_files: bool
     heads: Sequence[Head]
     rows: Sequence[CaptureRow]
     matching: Figure
@@ -125,8 +134,9 @@ def capture_table(
     links: Links,
     here: Callable[..., str],
     now: float,
+    is_files: bool,
 ) -> CaptureTable:
-    """Show a page of captures; `here` gives the URL of a state, from its query."""
+    """Show a page of captures or files; `here` gives the URL of a state, from its query."""
 
     def url(changed: ListState) -> str:
         return here(**changed.to_query())
@@ -148,7 +158,8 @@ def capture_table(
     has_more = last < found.matching and found.records
     longest = max((record.duration_seconds for record in found.records), default=0.0)
     return CaptureTable(
-        heads=[head(column) for column in _COLUMNS],
+        is_files=is_files,
+        heads=[head(column) for column in (_OF_FILES if is_files else _COLUMNS)],
         rows=[
             capture_row(record, links=links, now=now, longest_seconds=longest)
             for record in found.records
@@ -156,7 +167,7 @@ def capture_table(
         matching=count(found.matching),
         first=before + 1,
         last=last,
-        order=state.in_words(),
+        order=state.in_words(is_files=is_files),
         is_by_time=state.sort == "started" and state.is_descending,
         previous_url=url(replace(state, page=state.page - 1)) if state.page > 1 else "",
         next_url=url(replace(state, page=state.page + 1)) if has_more else "",

@@ -5,14 +5,21 @@ from __future__ import annotations
 from flaskprof.profiles.diff import Change, Comparison
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import label, short_path
-from flaskprof.web.figures import Figure, count, seconds, visible
+from flaskprof.web.figures import Figure, count, seconds, share, visible
 
-__all__ = ["count_difference", "seconds_difference", "sentence"]
+__all__ = ["count_difference", "seconds_difference", "sentence", "share_difference"]
+
+_MANY_TIMES = 10
 
 
 def seconds_difference(value: float) -> Figure:
     """Show a difference in time with its sign."""
     return _signed(seconds(value), value)
+
+
+def share_difference(value: float) -> Figure:
+    """Show by which part something became more or less, with its sign."""
+    return _signed(share(value), value)
 
 
 def count_difference(value: float) -> Figure:
@@ -25,15 +32,29 @@ def sentence(comparison: Comparison) -> str:
     greatest = comparison.greatest
     if greatest is None:
         return "Nothing changed: the same functions with the same calls and times."
-    whole = f"{_time(comparison.seconds_before)} became {_time(comparison.seconds_after)}"
-    if comparison.seconds_before > 0 and comparison.seconds:
-        whole += f" ({100 * comparison.seconds / comparison.seconds_before:+.1f} %)"
-    return f"{whole}; {_part(greatest, comparison)}."
+    contrary = comparison.contrary
+    but = ""
+    if contrary and contrary is not greatest:
+        more = "more" if contrary.self_seconds > 0 else "less"
+        but = f", while {_where(contrary)} took {_time(abs(contrary.self_seconds))} {more}"
+    return f"{_whole(comparison)}; {_part(greatest, comparison)}{but}."
+
+
+def _whole(comparison: Comparison) -> str:
+    before, after = comparison.seconds_before, comparison.seconds_after
+    if not comparison.seconds:
+        return f"Both took {_time(after)}"
+    whole = f"{_time(before)} became {_time(after)}"
+    if before <= 0:
+        return whole
+    if after >= _MANY_TIMES * before:
+        return f"{whole} ({after / before:,.0f} times as much)"
+    change = share_difference(comparison.seconds / before)
+    return f"{whole} ({change.text} {change.unit})"
 
 
 def _part(change: Change, comparison: Comparison) -> str:
-    function = change.function
-    where = visible(label(Function(short_path(function.file), function.line, function.name)))
+    where = _where(change)
     old, new = change.sums_before, change.sums_after
     calls = ""
     if comparison.has_like_counts:
@@ -53,6 +74,11 @@ def _part(change: Change, comparison: Comparison) -> str:
     more = "more" if change.self_seconds > 0 else "less"
     by = _time(abs(change.self_seconds))
     return f"most changed in {where}: {by} {more} of its own{calls}"
+
+
+def _where(change: Change) -> str:
+    function = change.function
+    return visible(label(Function(short_path(function.file), function.line, function.name)))
 
 
 def _calls(number: float) -> str:

@@ -39,5 +39,4 @@ EXPORTS: Mapping[str, Format] = {**FORMATS, **DRAWINGS}
 
 def export_of(file_name: str) -> Format | None:
     """Return the format that the end of a file's name stands for, if it is one of ours."""
-    name = file_name.lower()
-    return next((row for row in EXPORTS.values() if name.endswith(row.suffix)), None)
+    return next((row for row in EXPORTS.values() if row.is_name(file_name)), None)

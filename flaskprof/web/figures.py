@@ -28,6 +28,7 @@ _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
 _AGES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _ABSENT = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
 
 
 class Figure(NamedTuple):
@@ -54,7 +55,7 @@ def seconds(value: float | None) -> Figure:
     """Show a duration with three significant digits in the unit that suits it."""
     if value is None:
         return Figure(_ABSENT, "", "not known", "")
-    exact = f"{value:.9f}".rstrip("0").rstrip(".")
+    exact = _signed(f"{value:.9f}".rstrip("0").rstrip("."))
     rounded = float(f"{value:.3g}")
     if rounded == 0:
         return Figure("0", "s", "0 s", "0")
@@ -65,7 +66,7 @@ def seconds(value: float | None) -> Figure:
     scaled = size / scale
     digits = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
     text = f"{math.copysign(scaled, rounded):,.{digits}f}"
-    return Figure(text, unit, f"{exact} s", repr(value))
+    return Figure(_signed(text), unit, f"{exact} s", repr(value))
 
 
 def size(value: int) -> Figure:
@@ -81,7 +82,7 @@ def share(value: float | None) -> Figure:
         return Figure(_ABSENT, "", "not known", "")
     percent = value * 100
     text = "<0.1" if 0 < percent < 0.05 else f"{percent:.1f}"
-    return Figure(text, "%", f"{percent:.4f} %", repr(value))
+    return Figure(_signed(text), "%", _signed(f"{percent:.4f} %"), repr(value))
 
 
 def rate(value: float) -> Figure:
@@ -106,9 +107,15 @@ def count(value: float | None) -> Figure:
     if value is None:
         return Figure(_ABSENT, "", "not known", "")
     if value == int(value):
-        return Figure(f"{int(value):,}", "", f"{int(value):,}", str(int(value)))
+        text = _signed(f"{int(value):,}")
+        return Figure(text, "", text, str(int(value)))
     text = f"{value:,.1f}" if abs(value) >= 1 else f"{value:.2g}"
-    return Figure(text, "", f"{value:,}", repr(value))
+    return Figure(_signed(text), "", _signed(f"{value:,}"), repr(value))
+
+
+def _signed(text: str) -> str:
+    """Return a number with a minus as it is printed, as wide as a plus."""
+    return text.replace("-", _MINUS, 1) if text.startswith("-") else text
 
 
 def calls(all_calls: int, primitive_calls: int) -> Figure:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from flaskprof.formats import FORMATS, format_of, read_file
+from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
@@ -50,9 +50,9 @@ class ParsedProfiles:
 
     def read(self, file_name: str, stamp: Hashable, load: Callable[[], bytes]) -> Profile:
         """Return the profile in a file as `read_file` does; raises `BadProfile`."""
-        row = format_of(file_name) or FORMATS["prof"]
-        is_prof = row.read is None or row is FORMATS["prof"]
-        return self.get(stamp, load) if is_prof else read_file(file_name, load())
+        data = load()
+        is_prof = format_in(file_name, data) is FORMATS["prof"]
+        return self.get(stamp, lambda: data) if is_prof else read_file(file_name, data)
 
     def made(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what `make` returned for `key`, or returns now; what it raises passes."""

@@ -66,7 +66,7 @@ _STATUS_KINDS = {2: "fine", 3: "moved", 4: "refused", 5: "failed"}
 
 
 class CaptureRow(NamedTuple):
-    """One capture in the list."""
+    """One capture in the list; `problem` is why it cannot be shown, if it cannot."""
 
     id: str
     url: str
@@ -82,6 +82,7 @@ class CaptureRow(NamedTuple):
     trigger: str
     exactness: str
     where: str
+    problem: str
 
 
 class Fact(NamedTuple):
@@ -167,13 +168,14 @@ def capture_row(
         status="" if record.status is None else str(record.status),
         status_kind=_status_kind(record.status),
         started=moment(record.started, now),
-        wall=seconds(record.duration_seconds),
+        wall=seconds(record.duration_seconds if record.exactness else None),
         wall_bar=_bar(record.duration_seconds, longest_seconds),
         cpu=seconds(record.cpu_seconds),
         cpu_bar=_bar(record.cpu_seconds or 0.0, longest_seconds),
         trigger=record.trigger,
         exactness=record.exactness,
         where=" ".join(part for part in (record.service, record.host) if part),
+        problem="" if record.exactness else " ".join(record.notes),
     )
 
 

@@ -2,7 +2,8 @@
 
 A profile may come from anywhere and name any file. So a file is only read if it lies, after
 all links are followed, below a folder that is allowed, is called ``*.py``, is a regular file
-and not large. Whoever asks names a function of a profile, never a path.
+and not large. Whoever asks names a function of a profile, never a path. A script that was
+recorded as ``python -m cProfile app.py`` is named so: it is looked for in all allowed folders.
 """
 
 from __future__ import annotations
@@ -70,18 +71,40 @@ def roots_of(setting: Sequence[str], *, is_development: bool) -> tuple[Path, ...
     return tuple(dict.fromkeys(Path(os.path.realpath(root)) for root in roots))
 
 
-def read_source(file: str, roots: Sequence[Path]) -> str:
-    """Return the text of a source file below one of `roots`; raises `SourceRefused`."""
+def read_source(file: str, roots: Sequence[Path], names: str = "", line: int = 0) -> str:
+    """Return the text of a source file below one of `roots`; raises `SourceRefused`.
+
+    A relative path is that of the first of `roots` where there is such a file; it has to have
+    what `names` says in the block that begins at `line`, as another file may be called so.
+    """
     if not roots:
         raise SourceRefused(
             "Source is not shown here. In development it is; elsewhere the setting "
             "FLASKPROF_SOURCE names the folders whose files may be shown."
         )
     path = Path(file)
-    if "\0" in file or not path.is_absolute() or ".." in path.parts:
+    if "\0" in file or ".." in path.parts:
         raise SourceRefused("The profile names no file that could be found here.")
     if path.suffix != ".py":
         raise SourceRefused("Only files of Python source, *.py, are shown.")
+    if path.is_absolute():
+        return _read(path, roots)
+    for root in roots:
+        try:
+            text = _read(root / path, roots)
+        except SourceRefused:
+            continue
+        block = block_of(text, line)
+        if names in "\n".join(lines_of(text)[block.first - 1 : block.last]):
+            return text
+    raise SourceRefused(
+        "The profile names this file without the folder where it was recorded, and it is in "
+        "none of those whose files may be shown: start the viewer there, or let the setting "
+        "FLASKPROF_SOURCE name it."
+    )
+
+
+def _read(path: Path, roots: Sequence[Path]) -> str:
     try:
         real = Path(os.path.realpath(path, strict=True))
     except (OSError, ValueError):

@@ -16,14 +16,21 @@ NOT_OURS = ("FLASKPROF_", "COLUMNS")
 
 @pytest.fixture
 def command(tmp_path):
-    """Run a command line as a shell would; gives exit code, output and errors."""
+    """Run a command line as a shell would; gives exit code, output and errors.
 
-    def run(*args, encoding="utf-8", **environ):
+    It finds no package that is called `without`.
+    """
+
+    def run(*args, encoding="utf-8", without="", **environ):
+        program = ["-m", "flaskprof"]
+        if without:
+            hidden = f"import sys; sys.modules[{without!r}] = None"
+            program = ["-c", f"{hidden}; from flaskprof.cli import main; main()"]
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)
         }
         done = subprocess.run(
-            [sys.executable, "-m", "flaskprof", *args],
+            [sys.executable, *program, *args],
             capture_output=True,
             cwd=tmp_path,
             env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **environ},

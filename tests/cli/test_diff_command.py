@@ -31,7 +31,9 @@ def test_it_says_what_changed_most_and_shows_before_after_and_difference(command
     make("after.prof", price=(14, 12, 0.5), total=(24, 1, 0.75))
     run = command("diff", "before.prof", "after.prof")
     assert (run.code, run.errors) == (0, "")
-    lines = run.output.splitlines()
+    before, after, _, *lines = run.output.splitlines()
+    assert before.startswith("Before:  before.prof, changed ")
+    assert after.startswith("After:   after.prof, changed ")
     assert lines[0] == (
         "1.00 s became 1.25 s (+25.0 %); most changed in /srv/shop/cart.py:14(price): "
         "250 ms more of its own in 12 calls instead of 3."
@@ -48,10 +50,29 @@ def test_it_says_what_changed_most_and_shows_before_after_and_difference(command
 def test_a_profile_does_not_differ_from_itself(command, save):
     save()
     run = command("diff", "latest", "latest")
-    assert (run.code, run.output) == (
+    assert (run.code, run.output.splitlines()[-1]) == (
         0,
-        "Nothing changed: the same functions with the same calls and times.\n",
+        "Nothing changed: the same functions with the same calls and times.",
     )
+
+
+def test_calls_and_samples_are_not_subtracted_from_each_other(command, make, tmp_path):
+    make("a.prof", price=(10, 3, 0.25))
+    (tmp_path / "b.collapsed").write_text("price (/srv/shop/cart.py:10) 500000000\n")
+    line = command("diff", "a.prof", "b.collapsed").output.splitlines()[-1]
+    assert line.split()[:3] == ["3", "0", "\N{EN DASH}"]
+
+
+def test_a_narrow_terminal_has_the_columns_that_matter_most(command, make):
+    make("a.prof", price=(10, 3, 0.25))
+    make("b.prof", price=(10, 3, 0.5))
+    heads = {
+        width: command("diff", "a.prof", "b.prof", COLUMNS=str(width)).output.splitlines()[-2]
+        for width in (60, 80, 120)
+    }
+    assert heads[60].split() == ["Self", "after", "+/-", "Function"]
+    assert heads[80].split() == ["Calls", "after", "+/-", "Self", "after", "+/-", "Function"]
+    assert heads[120].split()[6] == "Cumulative"
 
 
 def test_so_many_rows_are_shown_and_json_has_all(command, make):
@@ -59,13 +80,13 @@ def test_so_many_rows_are_shown_and_json_has_all(command, make):
     make("b.prof", **{f"f{n}": (n, 1, n / 4) for n in range(1, 6)})
     run = command("diff", "a.prof", "b.prof", "--rows", "2")
     lines = run.output.splitlines()
-    assert [line.rsplit("(")[1] for line in lines[3:5]] == ["f5)", "f4)"]
-    assert lines[5] == "2 of 5 functions that changed: see --rows."
+    assert [line.rsplit("(")[1] for line in lines[6:8]] == ["f5)", "f4)"]
+    assert lines[8] == "2 of 5 functions that changed: see --rows."
     data = json.loads(command("diff", "a.prof", "b.prof", "--json").output)
     assert [row["self_seconds_difference"] for row in data["functions"]] == [
         n / 8 for n in (5, 4, 3, 2, 1)
     ]
-    assert data["summary"] == lines[0]
+    assert data["summary"] == lines[3]
     assert data["total_seconds_difference"] == 15 / 8
     assert data["functions"][0]["before"] == {
         "file": "/srv/shop/cart.py",

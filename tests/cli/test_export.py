@@ -16,7 +16,9 @@ def test_the_file_is_the_profile(command, save, profile, tmp_path):
     save()
     run = command("export", "latest", "-o", "out.prof")
     assert (run.code, run.output) == (0, "")
-    assert run.errors == f"out.prof: {len(profile):,} bytes\n"
+    assert run.errors == (
+        f"out.prof: {len(profile):,} bytes, for pstats, snakeviz and gprof2dot\n"
+    )
     assert (tmp_path / "out.prof").read_bytes() == profile
     assert pstats.Stats(str(tmp_path / "out.prof")).total_calls == 12
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -78,12 +79,12 @@ def test_the_version_is_that_of_the_package(command):
         (
             ["show", "latest", "--sort", "colour"],
             2,
-            "FLASKPROF_SORT_BY: 'colour' is not a list",
+            "--sort: 'colour' is not a list",
         ),
-        (["show", "latest", "--limit", "("], 2, "FLASKPROF_RESTRICTIONS"),
+        (["show", "latest", "--limit", "("], 2, "--limit: '(' is not a list"),
         (["open", "nothing.prof", "--no-browser"], 5, "nothing.prof: cannot be read"),
         (["token"], 2, "a token needs a secret"),
-        (["ls", "--dir", ""], 2, "FLASKPROF_DIR: '' is not a path"),
+        (["ls", "--dir", ""], 2, "--dir: '' is not a path"),
     ],
 )
 def test_what_is_refused_is_one_line_and_an_exit_code(command, args, code, error):
@@ -126,3 +127,70 @@ def test_names_that_the_terminal_cannot_write_are_no_error(command, save):
     run = command("ls", PYTHONIOENCODING="latin-1", encoding="latin-1")
     assert run.code == 0
     assert r"/größe/\u65e5\u672c" in run.output
+
+
+@pytest.mark.parametrize("arguments", [["latest"], ["latest", "--json"]])
+def test_what_standard_output_cannot_take_is_one_line(tmp_path, save, arguments):
+    save()
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "flaskprof", "show", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        5,
+        b"flaskprof: standard output cannot be written: No space left on device\n",
+    )
+
+
+def test_a_closed_standard_output_is_no_failure(tmp_path, save):
+    save()
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m flaskprof show latest >&-"],
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_shell_completes_commands_options_captures_and_files(tmp_path, save):
+    def completed(words):
+        """Return what a shell is told that a command line may go on with."""
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from flaskprof.cli import main; main(prog_name='flaskprof')",
+            ],
+            capture_output=True,
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "_FLASKPROF_COMPLETE": "bash_complete",
+                "COMP_WORDS": f"flaskprof {words}",
+                "COMP_CWORD": str(len(words.split(" "))),
+            },
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.split("\n")[:-1]
+
+    assert completed("sh") == ["plain,show"]
+    assert "plain,--callees" in completed("show --c")
+    assert completed("show ") == ["file,"]
+    record = save()
+    assert completed("show ") == ["file,", "plain,latest", f"plain,{record.id}"]
+    begun = record.id[:4]
+    assert completed(f"diff x {begun}") == [f"file,{begun}", f"plain,{record.id}"]
+    assert completed("export x -o out/a") == ["file,out/a"]
+    assert completed("open a") == ["file,a"]

@@ -231,21 +231,10 @@ def test_an_address_that_cannot_be_had_is_one_line(command, tmp_path):
     assert run.errors.startswith("flaskprof: FLASKPROF_BIND: no-such-host.invalid is not known")
 
 
-def test_without_waitress_it_says_what_to_install(tmp_path):
-    script = (
-        "import sys; sys.modules['waitress'] = None\n"
-        "from flaskprof.cli import main\n"
-        "main(['serve', '--bind', '127.0.0.1:0'], prog_name='flaskprof')"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == (
+def test_without_waitress_it_says_what_to_install(command):
+    run = command("serve", "--bind", "127.0.0.1:0", without="waitress")
+    assert (run.code, run.output) == (2, "")
+    assert run.errors == (
         "flaskprof: the sidecar needs waitress: pip install 'flaskprof[serve]'\n"
     )
 

@@ -1,6 +1,7 @@
 """`flaskprof open` and `flaskprof demo`: real servers, asked over HTTP."""
 
 import http.client
+import json
 import marshal
 import os
 import re
@@ -102,6 +103,34 @@ def test_several_files_are_opened_at_the_list(tmp_path, profile):
         assert b"two.prof" in body
 
 
+def test_source_beside_a_profile_is_shown_as_a_script_that_was_recorded_names_it(tmp_path):
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    (recorded / "job.py").write_text("def work():\n    return sum(range(9))\n\n\nwork()\n")
+    command = [sys.executable, "-m", "cProfile", "-o", "job.prof", "job.py"]
+    subprocess.run(command, cwd=recorded, check=True)
+    with running(tmp_path, "open", "recorded/job.prof", "--no-browser") as (_, port, path):
+        table = get(port, f"{path}?view=table", Accept="application/json")[1]
+        url = next(
+            row["link"] for row in json.loads(table)["table"]["rows"] if row["name"] == "work"
+        )
+        source = url.replace("view=sandwich", "view=source")
+        body = get(port, source, Accept="application/json")[1]
+    assert json.loads(body)["source"]["first_line"] == 1
+    assert json.loads(body)["source"]["last_line"] == 2
+
+
+def test_two_files_are_opened_as_a_comparison_in_the_order_given(tmp_path, profile):
+    for name in ("new.prof", "old.prof"):
+        (tmp_path / name).write_bytes(profile)
+    os.utime(tmp_path / "old.prof", (1, 1))
+    with running(tmp_path, "open", "new.prof", "old.prof", "--no-browser") as (_, port, path):
+        response, body = get(port, path, Accept="application/json")
+        assert response.status == 200
+        data = json.loads(body)
+        assert [data[side]["name"] for side in ("before", "after")] == ["new.prof", "old.prof"]
+
+
 def test_a_page_that_reached_loopback_by_another_name_is_refused(tmp_path, profile):
     (tmp_path / "my.prof").write_bytes(profile)
     with running(tmp_path, "open", "my.prof", "--no-browser") as (_, port, path):
@@ -183,20 +212,10 @@ def test_the_demo_shop_is_served_with_flaskprof_in_it(tmp_path):
     assert record.stem == capture_id
 
 
-def test_without_sqlalchemy_the_demo_says_what_to_install(tmp_path):
-    script = (
-        "import sys; sys.modules['sqlalchemy'] = None\n"
-        "from flaskprof.cli import main; main(['demo', '--port', '0'], prog_name='flaskprof')"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == (
+def test_without_sqlalchemy_the_demo_says_what_to_install(command):
+    run = command("demo", "--port", "0", without="sqlalchemy")
+    assert (run.code, run.output) == (2, "")
+    assert run.errors == (
         "flaskprof: the demo shop needs SQLAlchemy: pip install 'flaskprof[demo]'\n"
     )
 
@@ -221,19 +240,11 @@ def test_snakeviz_is_started_on_a_capture_and_ended_with_us(tmp_path, profile):
 
 def test_snakeviz_says_how_it_is_installed(command, tmp_path, profile):
     (tmp_path / "my.prof").write_bytes(profile)
-    hidden = tmp_path / "hidden"
-    hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(
-        "import importlib.util as util\n"
-        "find = util.find_spec\n"
-        "def without(name, *rest):\n"
-        "    return None if name == 'snakeviz' else find(name, *rest)\n"
-        "util.find_spec = without\n"
+    done = command("snakeviz", "my.prof", without="snakeviz")
+    assert (done.code, done.errors) == (
+        2,
+        "flaskprof: snakeviz is not installed: pip install 'flaskprof[snakeviz]'\n",
     )
-    path = os.pathsep.join([str(hidden), *sys.path])
-    done = command("snakeviz", "my.prof", PYTHONPATH=path)
-    assert done.code == 2
-    assert "snakeviz is not installed: pip install 'flaskprof[snakeviz]'" in done.errors
 
 
 def free_port():

@@ -7,6 +7,8 @@ import time
 import pytest
 
 from flaskprof.profiles.marshal_reader import read_profile
+from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
+from flaskprof.profiles.pstats_writer import write_profile
 
 
 def test_the_functions_of_a_capture_are_shown(command, save):
@@ -18,7 +20,12 @@ def test_the_functions_of_a_capture_are_shown(command, save):
     assert lines[1].endswith("status 200, 250 ms, trigger header, exact")
     assert lines[2] == "a note"
     assert lines[3].startswith("12 calls of 3 functions in ")
-    assert lines[5].split() == ["Calls", "Self", "%", "Cumulative", "%", "Function"]
+    per_call = ["%", "per", "call"]
+    assert lines[5].split() == [
+        *("Calls", "Self", *per_call),
+        *("Cumulative", *per_call),
+        "Function",
+    ]
     (work,) = [line for line in lines if line.endswith("(work)")]
     assert work.split()[0] == "1"
     (builtin,) = [line for line in lines if line.endswith("{built-in method builtins.abs}")]
@@ -68,7 +75,10 @@ def test_order_and_rows_are_as_asked(command, save):
     run = command("show", "latest", "--sort", "calls", "--limit", "1")
     rows = run.output.split("Function\n")[1].splitlines()
     assert rows[0].endswith("{built-in method builtins.abs}")
-    assert rows[1] == "1 of 3 functions: see --limit."
+    assert rows[1:] == [
+        "",
+        "1 of 3 functions by calls, limited to 1; --sort and --limit show others.",
+    ]
     run = command("show", "latest", FLASKPROF_SORT_BY="calls", FLASKPROF_RESTRICTIONS="work")
     assert "(work)" in run.output
     assert "builtins.abs" not in run.output
@@ -155,3 +165,87 @@ def test_folders_are_left_out_on_request(command, save):
     run = command("show", "latest", "--strip", "--json")
     files = {row["file"] for row in json.loads(run.output)["functions"]}
     assert files == {"~", "conftest.py"}
+
+
+def test_limits_are_applied_in_the_order_in_which_they_are_given(command, save):
+    save()
+    for limits, left in {
+        ("--limit", "work", "--limit", "1"): ["work"],
+        ("--limit", "1", "--limit", r"\(nobody\)"): [],
+        ("--limit", r"a{1,2}bs, 1"): ["<built-in method builtins.abs>"],
+    }.items():
+        data = json.loads(command("show", "latest", "--json", *limits).output)
+        assert [row["name"] for row in data["functions"]] == left
+    run = command("show", "latest", "--limit", "nobody", "--limit", "3")
+    assert run.output.splitlines()[-1] == "None of 3 functions is left by the limit nobody, 3."
+
+
+def test_the_beginning_of_a_sort_key_is_enough_where_it_tells(command, save):
+    save()
+    run = command("show", "latest", "--sort", "cum", "--sort", "nc")
+    assert run.output.splitlines()[-1] == "All 3 functions by cumulative time, calls."
+    run = command("show", "latest", "--sort", "c")
+    assert run.code == 2
+    assert run.errors.startswith("flaskprof: --sort: 'c' is not a list of cumtime, ")
+
+
+def test_callers_and_callees_are_shown_together_on_request(command, save):
+    save()
+    run = command("show", "latest", "--sort", "calls", "--limit", "2", "--callers", "--callees")
+    table = run.output.partition("Function\n")[2].splitlines()
+    first, by, between, second, *of_second = (line.rpartition("  ")[2] for line in table[:6])
+    assert (first, by[:3], between) == ("{built-in method builtins.abs}", "<- ", "")
+    assert second
+    assert all(line[:3] in ("<- ", "-> ", "") for line in of_second)
+    data = json.loads(command("show", "latest", "--json", "--callers", "--callees").output)[
+        "functions"
+    ]
+    (work,) = [row for row in data if row["name"] == "work"]
+    assert (len(work["callers"]), len(work["callees"])) == (0, 1)
+
+
+def test_columns_that_are_spare_are_left_out_of_a_narrow_terminal(command, save):
+    save()
+    narrow = command("show", "latest", COLUMNS="60").output.splitlines()
+    wide = command("show", "latest", COLUMNS="120").output.splitlines()
+    assert "per call" not in narrow[4]
+    assert wide[4].count("per call") == 2
+    assert max(map(len, narrow[4:8])) <= 60
+
+
+def test_files_below_the_working_directory_are_shown_from_there(command, tmp_path):
+    source = tmp_path / "shop" / "deep" / "er" / "cart.py"
+    function = Function(str(source), 7, "price")
+    graph = CallGraph({function: FunctionStats(Sums(1, 1, 1.0, 1.0))})
+    (tmp_path / "my.prof").write_bytes(write_profile(graph))
+    run = command("show", "my.prof")
+    assert "  shop/deep/er/cart.py:7(price)" in run.output
+
+
+def test_a_folder_or_a_device_is_no_file_and_is_called_what_it_is(command, tmp_path):
+    (tmp_path / "night").mkdir()
+    run = command("show", "night")
+    assert (run.code, run.output) == (4, "")
+    assert run.errors == (
+        "flaskprof: night is a folder: name a file in it, or look at all of them with "
+        "flaskprof open night\n"
+    )
+    run = command("show", "/dev/null")
+    assert run.errors == (
+        "flaskprof: /dev/null is no regular file: save its content as one first\n"
+    )
+
+
+def test_what_recording_took_is_said(command, save):
+    save(overhead_seconds=0.05)
+    run = command("show", "latest")
+    assert "250 ms (≈ 50.0 ms of it recording), trigger header" in run.output.splitlines()[1]
+
+
+def test_a_format_without_calls_does_not_count_them(command, tmp_path):
+    (tmp_path / "my.folded").write_text("a;b 7\n")
+    lines = command("show", "my.folded").output.splitlines()
+    assert lines[0] == "my.folded"
+    assert lines[1].startswith("changed ")
+    assert lines[2] == "2 functions in 7.00 ns"
+    assert "\N{EN DASH}" in lines[5]

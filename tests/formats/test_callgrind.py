@@ -59,6 +59,12 @@ def test_calls_are_those_of_the_edges(annotate):
     assert re.search(r"70 +> .*builtins\.len> \(2x\)", text)
 
 
+def test_the_time_of_callees_is_not_their_callers_where_calls_were_not_counted(annotate):
+    graph = call_graph(tree((-1, 0, 0, 5), (0, 1, 0, 6), functions=(VIEW, LOAD)))
+    found = costs(annotate(graph))
+    assert (found["/srv/shop/views.py:order"], found[f"{LOAD.file}:load"]) == (5, 6)
+
+
 def test_functions_of_one_name_in_one_file_stay_apart(annotate):
     lambdas = tuple(Function("/srv/app.py", line, "<lambda>") for line in (3, 9))
     found = costs(annotate(call_graph(tree((-1, 0, 1, 5), (0, 1, 1, 6), functions=lambdas))))

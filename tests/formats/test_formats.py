@@ -6,7 +6,7 @@ import pytest
 from trees import RECORD, SHOP, by_stack
 
 from flaskprof.errors import BadProfile
-from flaskprof.formats import FORMATS, format_of, read_file, stacks
+from flaskprof.formats import FORMATS, format_in, format_of, read_file, stacks
 from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.model import CallTree
 from flaskprof.profiles.sums import call_graph
@@ -20,7 +20,7 @@ def test_each_is_known_by_its_name_and_the_end_of_its_files(row):
     assert format_of(f"a.b/latest{row.suffix.upper()}") is row
 
 
-@pytest.mark.parametrize("name", ["x", "x.json", "prof", "x.gz", ""])
+@pytest.mark.parametrize("name", ["x", "x.txt", "prof", "x.gz", ""])
 def test_other_names_say_nothing(name):
     assert format_of(name) is None
 
@@ -54,10 +54,45 @@ def test_names_and_stacks_of_a_capture_are_kept():
     assert name == "GET /orders/<int:id>"
 
 
-def test_a_file_of_any_other_name_is_read_as_prof():
-    assert read_file("noname", FORMATS["prof"].write(SHOP, RECORD)) == GRAPH
-    with pytest.raises(BadProfile):
-        read_file("noname", b"a;b 1")
+@pytest.mark.parametrize("row", FORMATS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("name", ["noname", "x.prof", "x.pb.gz", "x.collapsed", "x.json"])
+def test_the_content_of_a_file_tells_its_format_whatever_its_name(name, row):
+    data = row.write(SHOP, RECORD)
+    if row.read is None:
+        with pytest.raises(BadProfile, match=f"{row.name} is written, not read"):
+            read_file(name, data)
+    else:
+        assert format_in(name, data) is row
+        assert read_file(name, data) == row.read(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("x.prof", b"\xe9\x00", "expected a table of functions"),
+        ("x.pb.gz", b"nothing", "not gzipped"),
+        ("x.collapsed", b"no number", "line 1 is no stack"),
+        ("noname", b"no number", "no profile that can be read"),
+        ("x.json", b'{"a": 1}', "no profile that can be read"),
+        ("noname", b"", "no profile that can be read"),
+    ],
+)
+def test_what_tells_nothing_is_read_as_its_name_says(name, data, message):
+    with pytest.raises(BadProfile, match=message):
+        read_file(name, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("a.pprof", "pprof"),
+        ("a.pb", "pprof"),
+        ("a.json", "speedscope"),
+        ("a.folded", "collapsed"),
+    ],
+)
+def test_other_ends_of_names_that_people_use_are_known(name, row):
+    assert format_of(name) is FORMATS[row]
 
 
 def test_the_stacks_of_a_tree_are_its_own():

@@ -72,6 +72,14 @@ def test_as_many_of_one_name_that_all_moved_are_the_same_in_turn():
     assert pairs_of(old, new) == dict(zip(old, new, strict=True))
 
 
+def test_one_without_a_name_is_not_that_of_another_function():
+    old = in_file("/srv/a.py", (1, "tax"), (10, "render"), (11, "<genexpr>"))
+    new = in_file("/srv/a.py", (4, "tax"), (6, "check"), (7, "<genexpr>"), (20, "render"))
+    assert pairs_of(old, new) == {old[0]: new[0], old[1]: new[3]}
+    moved = in_file("/srv/a.py", (4, "tax"), (20, "render"), (25, "<genexpr>"))
+    assert pairs_of(old, moved) == dict(zip(old, moved, strict=True))
+
+
 def deployed(folder):
     return [
         Function(f"{folder}/{file}", 3, "get")

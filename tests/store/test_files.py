@@ -9,8 +9,9 @@ import pytest
 
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
 from flaskprof.formats import FORMATS
-from flaskprof.formats.pprof import read_pprof
+from flaskprof.formats.pprof import read_pprof, write_pprof
 from flaskprof.ids import new_capture_id
+from flaskprof.profiles.estimate import estimate
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
 from flaskprof.profiles.pstats_writer import write_profile
@@ -48,6 +49,21 @@ def test_a_folder_stands_for_the_profiles_below_it(make, tmp_path):
     assert titles(FileStore([tmp_path])) == ["one.prof", "two.prof"]
 
 
+def test_of_a_capture_in_a_folder_the_file_with_whole_stacks_is_taken(make, tmp_path):
+    path = make("one.prof")
+    graph = read_profile(path.read_bytes())
+    tree = estimate(graph).to_call_tree()
+    path.with_suffix(".pb.gz").write_bytes(
+        write_pprof(tree, labels={}, started=0, duration_seconds=0)
+    )
+    make("two.prof")
+    (tmp_path / "three.collapsed").write_text("a;b 7\n")
+    store = FileStore([tmp_path])
+    assert titles(store) == ["one.pb.gz", "three.collapsed", "two.prof"]
+    stacks = {record.title: record.has_stacks for record in store.list(CaptureQuery()).records}
+    assert stacks == {"one.pb.gz": True, "three.collapsed": True, "two.prof": False}
+
+
 def test_a_file_that_is_named_twice_is_there_once(make, tmp_path, monkeypatch):
     path = make("one.prof")
     monkeypatch.chdir(tmp_path)
@@ -64,6 +80,37 @@ def test_files_of_one_name_are_told_apart_by_their_folders(make):
 def test_a_name_that_is_no_valid_text_is_shown_with_marks(make):
     path = os.fsdecode(b"caf\xe9.prof")
     assert titles(FileStore([make(path)])) == ["caf\N{REPLACEMENT CHARACTER}.prof"]
+
+
+def test_files_are_found_by_their_name_and_sorted_by_it(make, tmp_path):
+    for name in ("GET.cart.prof", "get.orders.prof", "POST.cart.prof"):
+        make(name)
+    store = FileStore([tmp_path])
+
+    def found(**query):
+        page = store.list(CaptureQuery(**query))
+        return [record.title for record in page.records], page.matching
+
+    assert found(search="CART", sort="route", is_descending=False) == (
+        ["GET.cart.prof", "POST.cart.prof"],
+        2,
+    )
+    assert found(sort="route", limit=2) == (["POST.cart.prof", "get.orders.prof"], 3)
+    assert found(search="nothing") == ([], 0)
+
+
+def test_the_ids_of_named_files_are_in_the_order_in_which_they_were_named(make, tmp_path):
+    old, new = make("old.prof"), make("new.prof")
+    os.utime(old, (1, 1))
+    make("folder/other.prof")
+
+    def named(*paths):
+        store = FileStore(paths)
+        return [store.record(capture_id).title for capture_id in store.named]
+
+    assert named(new, old) == ["new.prof", "old.prof"]
+    assert named(old, tmp_path / "folder", new) == ["old.prof", "new.prof"]
+    assert named(tmp_path / "folder") == []
 
 
 def test_the_id_of_an_unchanged_file_stays(make):
@@ -137,7 +184,7 @@ def test_hostile_files_are_refused_or_shown_and_nothing_else(path):
 
 
 def test_a_folder_without_profiles_is_refused(tmp_path):
-    with pytest.raises(StoreError, match=r"there is no \*\.prof file in this folder"):
+    with pytest.raises(StoreError, match=r"there is no \*\.prof, .* file in this folder"):
         FileStore([tmp_path])
 
 

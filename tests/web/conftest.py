@@ -51,6 +51,8 @@ HOSTILE = [
 class MemoryStore:
     """A store of records and files that are given to it."""
 
+    holds = "captures"
+
     def __init__(self):
         self.records: dict[str, CaptureRecord] = {}
         self.announced: set[str] = set()
@@ -64,11 +66,12 @@ class MemoryStore:
         return record
 
     def _matching(self, query: CaptureQuery) -> list[CaptureRecord]:
-        wanted = {"route": query.route, "method": query.method, "trigger": query.trigger}
+        asked = {"route": query.route, "method": query.method, "trigger": query.trigger}
+        wanted = {k: None if v is None else _sendable(v) for k, v in asked.items()}
         return [
             record
             for record in self.records.values()
-            if all(v is None or getattr(record, k) == v for k, v in wanted.items())
+            if all(v is None or _sendable(getattr(record, k)) == v for k, v in wanted.items())
             and query.search.casefold() in record.route.casefold()
         ]
 
@@ -116,6 +119,11 @@ class MemoryStore:
 
     def stamp(self, capture_id: str, suffix: str) -> bytes:
         return self.read(capture_id, suffix)
+
+
+def _sendable(text: str) -> str:
+    """A text as an address can hold it, as the data directory finds it too."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _values(records: Sequence[CaptureRecord], name: str) -> list[str]:

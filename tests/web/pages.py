@@ -53,7 +53,9 @@ class Document(HTMLParser):
 
     def body(self) -> list[list[str]]:
         """The rows of the tables without their heads."""
-        return [row for row in self.rows if row and row[0] not in ("Function", "Request")]
+        return [
+            row for row in self.rows if row and row[0] not in ("Function", "Request", "File")
+        ]
 
     def column(self, name: str) -> list[str]:
         head = next(row for row in self.rows if name in row)

@@ -261,7 +261,8 @@ def test_kinds_of_code_are_told_in_words(see, ask, capture, store):
 
 def test_a_profile_without_functions_is_a_page_too(see, store):
     record = store.add(marshal.dumps({}))
-    assert "No function matches." in see(f"/c/{record.id}?view=table").text
+    assert "The profile is empty." in see(f"/c/{record.id}?view=table").text
+    assert "No time was recorded" in see(f"/c/{record.id}?view=tree").text
 
 
 def test_a_profile_without_time_is_a_page_too(see, store):

@@ -117,6 +117,33 @@ def test_the_tree_opens_the_way_to_the_selected_function(see, store):
     assert page.values("aria-expanded") == ["true", "true", "false"]
 
 
+def test_the_tree_opens_the_stack_that_the_flame_view_was_at(see, store):
+    # from_row is called by order and by all; more of its time is on behalf of all.
+    tree = CallTree(
+        (ROOT, VIEW, LOAD, ROW),
+        array("q", [-1, 0, 1, 0, 3]),
+        array("q", [0, 1, 3, 2, 3]),
+        array("q", [1] * 5),
+        array("q", [10, 10, 1_000, 10, 5_000]),
+    )
+    record = add_tree(store, tree)
+    path = f"/c/{record.id}?view=tree&fn={function_key(ROW)}"
+
+    keys = {function: function_key(function)[:5] for function in tree.functions}
+    order, longest = (keys[ROOT] + keys[VIEW], keys[ROOT] + keys[LOAD])
+
+    def rows(query):
+        return [cell.lstrip("▸▾") for cell in see(path + query).column("Function")]
+
+    assert rows("") == ["wsgi_app", "all", "from_row", "order"]
+    assert rows(f"&zoom={longest}") == rows("")
+    assert rows(f"&zoom={order}") == ["wsgi_app", "all", "order", "from_row"]
+    assert rows(f"&zoom={longest}&at={order}{keys[ROW]}") == rows(f"&zoom={order}")
+    # What is not there is passed over.
+    assert rows(f"&zoom={keys[ROOT]}00000{keys[VIEW]}") == rows(f"&zoom={order}")
+    assert rows("&zoom=~7") == rows("")
+
+
 def test_the_tree_of_a_recursion_ends_where_it_begins_and_says_so(see, store):
     record = add_tree(store, DEEP)
     page = see(f"/c/{record.id}?view=tree")

@@ -1,8 +1,12 @@
 """The list of captures."""
 
+import os
+
 import pytest
+from werkzeug.test import Client
 
 from flaskprof.config import Settings
+from flaskprof.store.files import FileStore
 from flaskprof.web.app import Viewer
 
 NOW = 1_800_000_000.0
@@ -215,3 +219,68 @@ def test_the_prefix_of_the_settings_is_taken_off_the_applications_address(store)
     client = Client(Viewer(store, settings=Settings(prefix="/internal/profiles")))
     text = client.get("/captures", base_url="http://localhost/internal/profiles").text
     assert "http://localhost/</code>" in text
+
+
+@pytest.fixture
+def folder(tmp_path, flask_prof):
+    """The viewer of a folder of files, of which one is no profile."""
+    for name in ("b.prof", "a.prof", "long_" + "x" * 200 + ".prof"):
+        (tmp_path / name).write_bytes(flask_prof)
+    (tmp_path / "broken.prof").write_bytes(b"no profile")
+    os.utime(tmp_path / "b.prof", (1, 1))
+    return tmp_path
+
+
+@pytest.fixture
+def files(folder, settings, parse):
+    """Return what shows a page of the files."""
+    client = Client(Viewer(FileStore([folder]), settings=settings))
+    return lambda path: parse(client.get(path).text)
+
+
+def test_files_are_listed_with_what_there_is_of_files(files):
+    page = files("/")
+    assert page.rows[0] == ["File", "Time", "Changed", "Exactness"]
+    assert "1\N{EN DASH}4 of 4 files" in page.text
+    assert ("Overview" in page.links, "Files" in page.links) == (False, True)
+    labels = [value for _, name, value in page.attributes if name == "name"]
+    assert "route" not in labels
+    assert "trigger" not in labels
+
+
+def test_files_are_sorted_by_name_and_searched(files):
+    page = files("/captures?sort=route")
+    assert [name[:6] for name in page.column("File")] == [
+        "a.prof",
+        "b.prof",
+        "broken",
+        "long_x",
+    ]
+    assert "by name, in alphabetical order" in page.text
+    assert files("/captures?search=B.P").column("File") == ["b.prof"]
+    assert "No file matches." in files("/captures?search=nothing").text
+
+
+def test_a_file_that_is_no_profile_says_so_and_cannot_be_chosen(files):
+    page = files("/captures?search=broken")
+    assert page.column("Exactness") == ["cannot be shown"]
+    assert page.column("Time") == ["\N{EN DASH}"]
+    assert any("This file cannot be shown: " in value for value in page.values("title"))
+    assert ("input", "disabled", None) in page.attributes
+
+
+def test_two_files_are_one_click_from_their_comparison(folder, files):
+    assert not any(text.startswith("Compare ") for text in files("/").links)
+    for path in folder.glob("*o*.prof"):
+        path.unlink()
+    links = files("/").links
+    assert links["Compare b.prof with a.prof"].startswith("/compare?a=")
+
+
+def test_where_all_are_alike_there_is_nothing_to_choose(see, store):
+    for route in ("/a", "/b"):
+        store.add(b"", route=route)
+    names = [value for tag, name, value in see("/captures").attributes if name == "name"]
+    assert ("route" in names, "method" in names, "trigger" in names) == (True, False, False)
+    chosen = see("/captures?method=GET").attributes
+    assert ("select", "name", "method") in chosen

@@ -63,12 +63,28 @@ def test_functions_are_matched_though_their_lines_moved(see, ask, pair):
     assert data["total_seconds_difference"] == -1.125
     assert not data["is_mean_per_capture"]
     page = see(pair)
-    assert page.column("Calls") == ["10", "5", "1", "\N{EN DASH}"]
-    assert page.column("Self") == ["2.00 s", "500 ms", "250 ms", "\N{EN DASH}"]
+    assert page.column("Calls before") == ["10", "5", "1", "\N{EN DASH}"]
+    assert page.column("Self before") == ["2.00 s", "500 ms", "250 ms", "\N{EN DASH}"]
     assert [row[0].split() for row in page.body()][2:] == [
         ["application", "gone", "h"],
         ["application", "new", "i"],
     ]
+
+
+def test_what_became_less_has_a_minus_and_what_became_more_a_plus(see, pair):
+    page = see(pair)
+    assert page.column("Self \u00b1")[:2] == ["\N{MINUS SIGN}1.50 s", "+500 ms"]
+    assert page.column("Calls \u00b1")[:2] == ["\N{MINUS SIGN}8", "0"]
+    text = page.text.replace("\u202f", " ")
+    assert "\N{MINUS SIGN}1.12 s \N{MINUS SIGN}39.1 %" in text
+    turned = see(page.links["\N{RIGHTWARDS ARROW OVER LEFTWARDS ARROW} Swap sides"])
+    assert "+1.12 s +64.3 %" in turned.text.replace("\u202f", " ")
+
+
+def test_a_page_is_called_by_what_it_compares(see, store):
+    old, new = (store.add(prof(f=(1, 1, 1.0)), title=f"{name}.prof") for name in "ab")
+    page = see(address([old], [new]))
+    assert "Comparison: a.prof \N{RIGHTWARDS ARROW} b.prof" in page.text
 
 
 def test_a_sentence_says_what_changed_most(see, ask, pair):
@@ -102,9 +118,9 @@ def test_the_table_is_sorted_by_any_column(ask, pair, sort, first):
 def test_a_head_sorts_and_turns_the_order_round(see, pair):
     page = see(pair)
     assert page.values("aria-sort") == []
-    page = see(page.links["Self"])
+    page = see(page.links["Self \u00b1"])
     assert page.values("aria-sort") == ["descending"]
-    assert see(page.links["Self"]).values("aria-sort") == ["ascending"]
+    assert see(page.links["Self \u00b1"]).values("aria-sort") == ["ascending"]
 
 
 def test_a_search_keeps_what_is_searched_for(see, ask, pair):
@@ -146,7 +162,7 @@ def test_sets_of_different_size_are_compared_as_means(see, ask, two, store):
     assert (f["before"]["calls"], f["after"]["calls"]) == (10, 6)
     assert (f["before"]["self_seconds"], f["after"]["self_seconds"]) == (2.0, 1.25)
     third = see(address([before, *again[:1], other], [after]))
-    assert third.column("Calls")[0] == "7.3"
+    assert third.column("Calls before")[0] == "7.3"
 
 
 def test_captures_that_were_chosen_are_compared_the_older_first(client, two):

@@ -21,7 +21,7 @@ from flaskprof.web.figures import calls, count, moment, seconds, share, size, vi
         (1.2e-7, "120", "ns"),
         (1e-9, "1.00", "ns"),
         (3e-10, "0.30", "ns"),
-        (-0.002, "-2.00", "ms"),
+        (-0.002, "\N{MINUS SIGN}2.00", "ms"),
     ],
 )
 def test_a_duration_has_three_digits_and_the_unit_that_suits_it(value, text, unit):

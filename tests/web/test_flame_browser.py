@@ -8,6 +8,7 @@ from array import array
 
 import pytest
 from browsing import SHOTS, SIZES, faults
+from captured import add_tree
 from werkzeug.test import Client
 
 from flaskprof.formats.pprof import write_pprof
@@ -247,10 +248,199 @@ def test_the_keyboard_does_everything(show, exact):
     press("ArrowUp")
     assert box(page)[0] == "serve"
     press("Enter")
+    page.wait_for_load_state("networkidle")
     press("o")
     page.wait_for_url("**app=1*")
     page.wait_for_selector(".flame-box :text('Self, with other code')")
     assert box(page)[1]["self"] == str(310 * MS)
+    page.wait_for_load_state("networkidle")
+
+
+def crumb(page):
+    return page.inner_text(".flame-path [aria-current]")
+
+
+def test_each_step_is_undone_by_itself(show, exact):
+    page = show(f"/c/{exact.id}")
+    click(page, 0.2, 3)
+    click(page, 0.5, 4)
+    page.fill(".flame-search input", "dumps")
+    page.wait_for_url("**search=dumps*")
+    page.fill(".flame-search input", "render")
+    page.wait_for_url("**search=render*")
+    # A search is no search of the table, which addresses without a view may mean.
+    page.reload()
+    page.wait_for_selector(".flame-found output:has-text('1 function')")
+    page.go_back()
+    page.wait_for_selector(".flame-found", state="hidden")
+    assert (page.input_value(".flame-search input"), crumb(page)) == ("", EXECUTE.name)
+    page.go_back()
+    page.wait_for_selector(".flame-path [aria-current]:text-is('load')")
+    assert f"fn={function_key(LOAD)}" in page.url
+    page.go_back()
+    page.wait_for_selector(".flame-path [aria-current]:text-is('all')")
+    assert "fn=" not in page.url
+    assert box(page)[0] == "all"
+
+
+def test_where_it_was_moved_to_is_there_again_after_a_step_and_back(show, exact):
+    page = show(flame(exact))
+    page.focus("canvas.flame")
+    for key in "wwd":
+        page.keyboard.press(key)
+    click(page, 0.2, 3)
+    assert crumb(page).startswith("render")
+    page.go_back()
+    page.wait_for_url("**range=*")
+    left, right = map(int, re.search(r"range=(\d+)-(\d+)", page.url).groups())
+    assert right - left == pytest.approx(flame_tree(shop()).total_ns[0] / 1.5**2, rel=0.001)
+    page.keyboard.press("0")
+    assert "range=" not in page.url
+
+
+def test_a_double_click_zooms_to_the_box_that_is_clicked(show, exact):
+    page = show(flame(exact))
+    width = page.eval_on_selector("canvas.flame", "canvas => canvas.clientWidth")
+    page.dblclick("canvas.flame", position={"x": 0.2 * width, "y": 70})
+    assert crumb(page) == "load"
+
+
+def test_the_box_that_was_walked_to_is_chosen_in_all_views_and_after_a_reload(show, exact):
+    page = show(flame(exact))
+    press = page.keyboard.press
+    press("1")
+    assert page.evaluate("document.activeElement.className") == "flame"
+    press("/")
+    page.keyboard.type("load|other")
+    page.keyboard.press("Enter")
+    press("Escape")
+    for _ in range(3):
+        press("ArrowDown")
+    assert box(page)[0] == "load"
+    # The second of two boxes of one function.
+    for key in ("ArrowUp", "ArrowRight", "ArrowRight", "ArrowDown"):
+        press(key)
+    assert (box(page)[0], box(page)[1]["total"]) == ("load", str(20 * MS))
+    page.wait_for_url("**at=*")
+    page.reload()
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    assert (box(page)[0], box(page)[1]["total"]) == ("load", str(20 * MS))
+    page.wait_for_load_state("networkidle")
+    press("3")
+    page.wait_for_selector(".filling h2:has-text('load')")
+    press("1")
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    assert (box(page)[0], box(page)[1]["total"]) == ("load", str(20 * MS))
+    page.wait_for_load_state("networkidle")
+    press("4")
+    page.wait_for_selector("tr.current[aria-level='3']")
+    assert "20.0" in page.inner_text("tr.current .timing")
+    press("1")
+    page.wait_for_selector("canvas.flame[data-drawn]")
+    page.wait_for_load_state("networkidle")
+    page.click(".flame-actions a:text('Source')")
+    page.wait_for_url(f"**view=source**fn={function_key(LOAD)}**")
+    page.wait_for_load_state("networkidle")
+
+
+def test_a_search_goes_along_to_the_table_unless_it_is_an_expression(show, exact):
+    page = show(flame(exact))
+    page.fill(".flame-search input", "views.py")
+    page.wait_for_selector(".tabs a:text('Table')[href*='search=views.py']")
+    page.fill(".flame-search input", "load|dumps")
+    page.wait_for_selector(".tabs a:text('Tree')[href*='search=load']")
+    assert "search" not in page.get_attribute(".tabs a:text('Table')", "href")
+
+
+def test_all_boxes_of_the_function_are_added_up_and_none_is_too_narrow_to_be_marked(
+    show, exact
+):
+    page = show(flame(exact, fn=function_key(EXECUTE)))
+    assert box(page)[0] == EXECUTE.name
+    text = " ".join(page.inner_text(".flame-box").split()).replace("\u202f", " ")
+    assert "In all 2 boxes of it 205 ms" in text
+    assert "Calls 5 40.0 ms each" in text
+    marked = """() => {
+        const canvas = document.querySelector("canvas.flame");
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        let found = 0;
+        for (let at = 0; at < data.length; at += 4)
+            found += data[at] === 0x7a && data[at + 1] === 0x1f && data[at + 2] === 0xa2;
+        return found;
+    }"""
+    page = show(flame(exact))
+    assert page.evaluate(marked) == 0
+    page = show(flame(exact, fn=function_key(TINY[7])))
+    assert page.evaluate(marked) >= 3 * 17
+
+
+def test_a_stack_can_be_copied(show, exact):
+    page = show(flame(exact, fn=function_key(DUMPS)))
+    page.evaluate(
+        "document.addEventListener('copy',"
+        " event => { window.copied = event.clipboardData.getData('text/plain'); })"
+    )
+    stack = f"{SERVE.name} {SERVE.file}:1\n{DUMPS.name} {DUMPS.file}:60"
+    page.click("button:text('Copy stack')")
+    page.wait_for_selector("button:text('Copied')")
+    assert page.evaluate("window.copied") == stack
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Control+c")
+    assert page.evaluate("window.copied") == f"{SERVE.name} {SERVE.file}:1"
+    assert page.inner_text(".flame-said") == "Stack copied"
+    page.keyboard.press("Control+f")
+    assert page.evaluate("document.activeElement.name") == "search"
+
+
+def test_the_window_follows_the_keyboard_and_what_is_said_stays_in_sight(show, store):
+    depth = 80
+    functions = tuple(Function("/srv/deep.py", line, f"f{line}") for line in range(depth))
+    tree = CallTree(
+        functions,
+        array("q", range(-1, depth - 1)), array("q", range(depth)),
+        array("q", [1] * depth), array("q", [MS] * depth),
+    )  # fmt: skip
+    page = show(flame(add_tree(store, tree)))
+    page.focus("canvas.flame")
+    for _ in range(60):
+        page.keyboard.press("ArrowDown")
+    assert box(page)[0] == "f59"
+    row, free, bottom, height = page.evaluate(
+        """() => {
+            const scroll = document.querySelector(".flame-scroll");
+            const canvas = scroll.querySelector("canvas").getBoundingClientRect();
+            const box = document.querySelector(".flame-box").getBoundingClientRect();
+            return [canvas.top - scroll.scrollTop + 60 * 20, box.top, box.bottom, innerHeight];
+        }"""
+    )
+    assert 0 <= row <= free - 20
+    assert bottom <= height
+
+
+def test_escape_closes_a_menu_and_only_that(show, exact):
+    page = show(flame(exact))
+    click(page, 0.2, 3)
+    page.click("summary:text('Export')")
+    page.keyboard.press("Escape")
+    assert page.locator("details[open]").count() == 0
+    assert crumb(page) == "load"
+    page.keyboard.press("Escape")
+    assert crumb(page) == "all"
+
+
+def test_the_keys_of_the_flame_view_are_listed_where_it_is(show, exact):
+    page = show(flame(exact))
+    page.keyboard.press("?")
+    assert "walk from box to box" in page.inner_text("dialog[open]")
+    page.screenshot(path=SHOTS / "flame-keys.png")
+    page.click("dialog button")
+    assert page.locator("dialog[open]").count() == 0
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("2")
+    page.wait_for_selector("table.functions")
+    page.keyboard.press("?")
+    assert "walk from box to box" not in page.inner_text("dialog[open]")
 
 
 def test_kinds_can_be_dimmed_and_their_shares_are_said_once(show, exact):

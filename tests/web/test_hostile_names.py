@@ -1,13 +1,22 @@
 """Names, paths and routes of foreign files are shown and never obeyed."""
 
 import html
+import json
+import pstats
 import re
+from array import array
+from xml.etree import ElementTree as ET
 
 import pytest
+from captured import add_tree
 
+from flaskprof.formats import FORMATS
+from flaskprof.profiles.model import CallTree, Function
+from flaskprof.web.exports import EXPORTS
 from flaskprof.web.figures import visible
 
 VIEWS = ("flame", "table", "sandwich", "tree", "source")
+DRAWN = {"svg", "defs", "g", "path", "pattern", "rect", "style", "text", "title"}
 EXECUTABLE = {"script", "iframe", "object", "embed", "base", "img", "style", "meta", "link"}
 
 
@@ -102,3 +111,59 @@ def test_a_hostile_search_is_shown_in_its_field_only(see, hostile, hostile_names
         page = see(f"/c/{hostile.id}", query_string={"search": name})
         assert ("input", "value", visible(name).strip()) in page.attributes
         assert page.tags.count("script") == len(page.values("src"))
+
+
+def test_files_are_called_by_what_is_fit_of_their_names(
+    client, store, hostile_prof, hostile_names
+):
+    names = [
+        *hostile_names,
+        "before.prof",
+        "old/before.pb.gz",
+        "...",
+        "\r\nX-Bad: 1",
+        "a" * 300,
+    ]
+    called = {}
+    for name in names:
+        record = store.add(hostile_prof, title=name)
+        for path in (f"/c/{record.id}/export", f"/merge/export?c={record.id}"):
+            base, _, query = path.partition("?")
+            for export, row in EXPORTS.items():
+                response = client.get(f"{base}/{export}?{query}")
+                assert response.status_code == 200
+                assert response.headers["Content-Security-Policy"] == "sandbox"
+                (file,) = re.fullmatch(
+                    r"attachment; filename=([A-Za-z0-9_][A-Za-z0-9._-]{0,100})",
+                    response.headers["Content-Disposition"],
+                ).groups()
+                assert file.endswith(row.suffix)
+                called[name] = file.removesuffix(row.suffix)
+    assert (called["before.prof"], called["old/before.pb.gz"]) == ("before", "old-before")
+
+
+def test_what_is_exported_is_read_back_whole(client, store, hostile_names, tmp_path):
+    """By the standard library, by our own readers, and by the rules of each format."""
+    names = hostile_names
+    functions = tuple(Function(name, number, name) for number, name in enumerate(names))
+    columns = [
+        (number - 1, number, 2, 1_000_000 * (number + 1)) for number in range(len(names))
+    ]
+    tree = CallTree(functions, *(array("q", column) for column in zip(*columns, strict=True)))
+    record = add_tree(store, tree, route=names[0], method=names[6], service=names[7])
+    sent = {name: client.get(f"/c/{record.id}/export/{name}").data for name in EXPORTS}
+    (tmp_path / "it.prof").write_bytes(sent["prof"])
+    stats = pstats.Stats(str(tmp_path / "it.prof")).stats
+    assert {name for _, _, name in stats} == set(names)
+    # pprof, from which the viewer has the stacks, holds UTF-8 alone.
+    escaped = names[6].encode("utf-8", "backslashreplace").decode()
+    for name in ("pprof", "collapsed"):
+        read = FORMATS[name].read(sent[name])
+        assert (len(read.functions), read.total_ns) == (len(names), tree.total_ns)
+    frames = json.loads(sent["speedscope"])["shared"]["frames"]
+    assert {frame["name"] for frame in frames} == {*names[:6], escaped, *names[7:]}
+    lines = sent["callgrind"].decode().splitlines()
+    assert len([line for line in lines if line.startswith("fn=")]) == len(names)
+    assert all(line.isprintable() for line in lines)
+    svg = ET.fromstring(sent["svg"])
+    assert {element.tag.partition("}")[2] for element in svg.iter()} <= DRAWN

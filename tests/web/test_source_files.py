@@ -50,9 +50,25 @@ def test_a_file_below_an_allowed_folder_is_read(root):
     assert read_source(str(root / "shop.py"), [root]) == TEXT
 
 
-def refused(file, roots):
+def test_a_relative_path_is_looked_for_in_each_folder_and_has_to_hold_the_function(
+    root, tmp_path
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "shop.py").write_text("def unlike():\n    pass\n")
+    (other / "link.py").symlink_to(tmp_path / "secret.py")
+    roots = [other, root]
+    assert read_source("shop.py", roots, "price", 4) == TEXT
+    assert read_source("shop.py", roots, "unlike", 1).startswith("def unlike")
+    assert read_source("./shop.py", [root], "add", 11) == TEXT
+    assert "FLASKPROF_SOURCE" in refused("shop.py", [other], "price", 4)
+    assert "KEY" not in refused("link.py", roots)
+    assert "KEY" not in refused("../secret.py", roots)
+
+
+def refused(file, roots, *block):
     with pytest.raises(SourceRefused) as caught:
-        read_source(str(file), roots)
+        read_source(str(file), roots, *block)
     return str(caught.value)
 
 
@@ -76,7 +92,7 @@ def test_what_lies_elsewhere_is_refused_whatever_leads_there(root, tmp_path):
 
 @pytest.mark.parametrize(
     "file",
-    ["shop.py", "", "~", "<string>", "/nowhere/at.py", "\0.py", "/a\0.py",
+    ["", "~", "./nowhere.py", "<string>", "/nowhere/at.py", "\0.py", "/a\0.py",
      "/" + "x" * 5000 + ".py", "/lone\udc80.py", "/etc/passwd", "/proc/self/environ",
      "/dev/zero", "C:\\shop.py"],
 )  # fmt: skip

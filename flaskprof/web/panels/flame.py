@@ -6,7 +6,7 @@ or has no script.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flaskprof.late import Late
@@ -16,7 +16,7 @@ from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionRow, function_row
 from flaskprof.web.subject import Subject
 
-__all__ = ["flame"]
+__all__ = ["elsewhere", "flame"]
 
 _ROWS = 10
 _table = Late("flaskprof.web.panels.table:table")
@@ -26,16 +26,23 @@ class FlamePanel(NamedTuple):
     """Where the script finds what it draws, and whoever has no script the same in rows.
 
     The script itself restricts it to the application's own code; `first_url` is what it asks
-    for at first.
+    for at first. `elsewhere` has other views, where a box is looked at further.
     """
 
     data_url: str
     first_url: str
-    function_url: str
+    elsewhere: Mapping[str, str]
     tree_url: str
     table_url: str
     rows: Sequence[FunctionRow]
     is_sampled: bool
+
+
+def elsewhere(subject: Subject, function: Function | None = None) -> Mapping[str, str]:
+    """Return the views where there is more of a box; the script sets its function."""
+    views = {"Callers": "sandwich", "Tree": "tree", "Source": "source"}
+    key = subject.key(function)
+    return {text: subject.page(view=view, fn=key) for text, view in views.items()}
 
 
 def flame(subject: Subject, function: Function | None) -> Panel:
@@ -43,7 +50,7 @@ def flame(subject: Subject, function: Function | None) -> Panel:
     view = FlamePanel(
         data_url=subject.tree_data(app=""),
         first_url=subject.tree_data(),
-        function_url=subject.page(view="sandwich", fn="KEY", app=""),
+        elsewhere=elsewhere(subject, function),
         tree_url=subject.page(view="tree", fn=subject.key(function)),
         table_url=subject.page(view="table", fn=subject.key(function)),
         rows=[

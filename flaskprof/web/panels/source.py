@@ -85,7 +85,9 @@ def source(subject: Subject, function: Function | None) -> Panel:
 def _source_of(subject: Subject, function: Function) -> str:
     if kind_of(function) is Kind.BUILTIN:
         raise SourceRefused("A builtin is written in C: there is no Python source of it.")
-    return read_source(function.file, subject.visit.source_roots())
+    # Names of what has none, as <lambda>, are not in its source.
+    name = "" if function.name.startswith("<") else function.name.rpartition(".")[2]
+    return read_source(function.file, subject.visit.source_roots(), name, function.line)
 
 
 def _url(subject: Subject, function: Function, **query: str) -> str:

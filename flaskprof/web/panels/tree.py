@@ -16,6 +16,7 @@ from werkzeug.exceptions import BadRequest
 from flaskprof.profiles.estimate import EstimatedTree, Mark
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.web.figures import Figure, count, seconds, share
+from flaskprof.web.links import function_key
 from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionName, function_data, function_name
 from flaskprof.web.subject import Subject
@@ -29,6 +30,7 @@ _MOST_ROWS = 1_000
 _CHILDREN = 30  # shown of each node until all are asked for
 _MOST_CHILDREN = 1_000
 _DEEPEST_INDENT = 30
+_DIGITS = 5  # of a function's key in an address of the flame view
 _WORTH_OPENING = 0.05  # of the whole time
 
 
@@ -79,7 +81,8 @@ def tree(subject: Subject, function: Function | None) -> Panel:
     opened = _numbers(query.get("open", ""), "open", len(nodes))
     whole = _numbers(query.get("all", ""), "all", len(nodes))
     if "open" not in query:
-        opened = nodes.path_to(function) if function else nodes.hot_path()
+        place = nodes.at(query.get("at") or query.get("zoom") or "")
+        opened = nodes.path_to(function, place) if function else nodes.hot_path()
     page = _TreePage(subject, function, nodes, opened, whole)
     rows = list(page.rows())
     view = TreeView(
@@ -137,21 +140,40 @@ class _Nodes:
             siblings = self.below[node]
         return path
 
-    def path_to(self, function: Function) -> set[int]:
-        """Return the nodes above the longest call of a function."""
+    def at(self, address: str) -> int:
+        """Return the node that the flame view calls so, or the one that comes nearest; or -1.
+
+        Each five digits are the first of a function's key, from the root on.
+        """
+        node = -1
+        for place in range(0, len(address), _DIGITS):
+            digits = address[place : place + _DIGITS]
+            below = self.roots if node < 0 else self.below[node]
+            node = next((found for found in below if self.key(found).startswith(digits)), node)
+        return node
+
+    def key(self, node: int) -> str:
+        return function_key(self.source.functions[self.source.function[node]])
+
+    def path_to(self, function: Function, place: int = -1) -> set[int]:
+        """Return the nodes above the longest call of a function, at a place if there is one."""
         source = self.source
         calls = [
             node
             for node, index in enumerate(source.function)
             if source.functions[index] == function
         ]
+        inner = [node for node in calls if place in self._stack(node)]
         path: list[int] = []
         if calls:
-            above = source.parent[max(calls, key=self.total_ns.__getitem__)]
-            while above >= 0:
-                path.append(above)
-                above = source.parent[above]
+            path = list(self._stack(max(inner or calls, key=self.total_ns.__getitem__)))[1:]
         return set(path[-_MOST_OPEN:])
+
+    def _stack(self, node: int) -> Iterator[int]:
+        """Yield a node and those above it."""
+        while node >= 0:
+            yield node
+            node = self.source.parent[node]
 
 
 class _TreePage:

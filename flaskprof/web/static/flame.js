@@ -6,8 +6,20 @@ const LEAST = 1; // what is narrower is drawn together with its neighbours
 const LABELLED = 26; // what is wider has a label
 const FILES = 6; // colours that stand for files
 const STATE = ["zoom", "range", "search", "shape", "colour", "app", "fn", "at", "off"];
-const HINT = "Click zooms, Ctrl and wheel zoom at a place, drag moves";
 const isFile = !location.protocol.startsWith("http");
+// What estimates are covered with: eight pixels wide and high.
+const TILES = {
+  hatch(pen) {
+    for (const x of [-8, 0, 8]) {
+      pen.moveTo(x - 1, 9);
+      pen.lineTo(x + 9, -1);
+    }
+  },
+  dots(pen) {
+    pen.rect(1.5, 1.5, 1, 1);
+    pen.rect(5.5, 5.5, 1, 1);
+  },
+};
 
 class FlameView {
   constructor(canvas) {
@@ -16,7 +28,7 @@ class FlameView {
     this.root = canvas.closest(".flame-view");
     this.part = {};
     for (const name of ["tools", "found", "path", "message", "scroll", "space", "box", "legend",
-      "said", "tip"]) this.part[name] = this.root.querySelector(`.flame-${name}`);
+      "said", "tip", "actions", "hint"]) this.part[name] = this.root.querySelector(`.flame-${name}`);
     this.field = this.root.querySelector("[name=search]");
     this.colouring = this.root.querySelector("[name=colour]");
     // Where the whole page can be folded, its own switch is the one.
@@ -106,9 +118,9 @@ class FlameView {
     }
   }
 
-  // Let the other views of the page and its switch keep the state.
+  // Let the other views of the profile and the page's switch keep the state.
   link() {
-    for (const link of document.querySelectorAll(".tabs a, a.switch")) {
+    for (const link of document.querySelectorAll(".tabs a, a.switch, .flame-actions a")) {
       const url = new URL(link.href);
       const { searchParams: query } = url;
       const app = query.get("app");
@@ -129,7 +141,7 @@ class FlameView {
     if (!this.trees[app]) {
       this.part.message.textContent = "Loading…";
       try {
-        this.trees[app] = new FlameTree(await this.data(app));
+        this.trees[app] = await this.treeOf(app);
       } catch (error) {
         this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
         return;
@@ -143,16 +155,13 @@ class FlameView {
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
-  async data(app) {
+  async treeOf(app) {
     const { source } = this.canvas.dataset;
     if (source.startsWith("#"))
-      return JSON.parse(document.querySelector(source + (app && "-app")).textContent);
+      return new FlameTree(JSON.parse(document.querySelector(source + (app && "-app")).textContent));
     const url = new URL(source, location);
     if (app) url.searchParams.set("app", app);
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    if (response.ok) return response.json();
-    const { detail } = await response.json().catch(() => ({}));
-    throw new Error(detail || response.statusText);
+    return FlameTree.from(url.href);
   }
 
   search() {
@@ -265,13 +274,16 @@ class FlameView {
     this.show({ left: this.timeAt(pixels), right: this.timeAt(pixels + this.width) });
   }
 
-  // Scroll until the row of a node is in sight, with some rows around it.
+  // Scroll until the row of a node is in sight, with some rows around it; the window, too.
   reveal(node) {
-    const { scroll } = this.part;
+    const { scroll, box } = this.part;
     const top = this.row(this.tree.depth[node]) * ROW;
     if (top - 5 * ROW < scroll.scrollTop) scroll.scrollTop = top - 5 * ROW;
     else if (top + 6 * ROW > scroll.scrollTop + scroll.clientHeight)
       scroll.scrollTop = top + 6 * ROW - scroll.clientHeight;
+    const y = this.canvas.getBoundingClientRect().top - scroll.scrollTop + top;
+    const free = Math.min(innerHeight, box.getBoundingClientRect().top) - 2 * ROW;
+    scrollBy(0, Math.min(0, y) + Math.max(0, y - free));
     this.draw();
   }
 
@@ -290,11 +302,6 @@ class FlameView {
     }
     this.reveal(node);
     this.announce();
-    // The window follows, too, as far as the box below leaves it free.
-    const y = this.canvas.getBoundingClientRect().top - this.part.scroll.scrollTop +
-      this.row(tree.depth[node]) * ROW;
-    const free = Math.min(innerHeight, this.part.box.getBoundingClientRect().top);
-    scrollBy(0, Math.min(0, y - ROW) + Math.max(0, y + 2 * ROW - free));
   }
 
   // The function of a node, for all views of the profile.
@@ -345,19 +352,21 @@ class FlameView {
     if (!this.tree || !this.tree.whole) return;
     const { canvas, part, state, tree } = this;
     part.space.style.height = `${tree.depths * ROW}px`;
+    this.off = new Set(state.off.split(",").filter(Boolean));
+    this.press("app", state.app);
+    this.press("flip", this.isFlipped);
+    this.colouring.value = state.colour === "file" ? "file" : "";
+    this.colouring.hidden = tree.isDifference;
+    this.legend();
+    this.crumbs();
+    // Measured once all is written, so that the browser lays the page out once.
     this.width = part.space.clientWidth;
     this.height = part.scroll.clientHeight;
     this.ratio = window.devicePixelRatio;
     canvas.style.height = `${this.height}px`;
     canvas.width = Math.round(this.width * this.ratio);
     canvas.height = Math.round(this.height * this.ratio);
-    this.press("app", state.app);
-    this.press("flip", this.isFlipped);
-    this.colouring.value = state.colour === "file" ? "file" : "";
-    this.colouring.hidden = tree.isDifference;
     this.readColours();
-    this.legend();
-    this.crumbs();
     this.paint();
   }
 
@@ -375,23 +384,17 @@ class FlameView {
     this.faint = Number(this.colours.faint);
     this.font = `${style.fontSize} ${style.fontFamily}`;
     this.widths = new Map();
-    this.off = new Set(this.state.off.split(",").filter(Boolean));
     this.isOff = kind.map((name) => this.off.has(slug(name)));
     this.fills = kind.map((name, at) => this.colours[
       this.state.colour === "file" ? `file-${hash(file[at]) % FILES}` : slug(name)]);
-    this.hatch = this.pattern((pen) => {
-      for (const x of [-8, 0, 8]) {
-        pen.moveTo(x - 1, 9);
-        pen.lineTo(x + 9, -1);
-      }
-    });
-    this.dots = this.pattern((pen) => {
-      pen.rect(1.5, 1.5, 1, 1);
-      pen.rect(5.5, 5.5, 1, 1);
-    });
+    this.patterns = {};
   }
 
-  pattern(trace) {
+  pattern(name) {
+    return (this.patterns[name] ??= this.tile(TILES[name]));
+  }
+
+  tile(trace) {
     const tile = document.createElement("canvas");
     tile.width = tile.height = Math.round(8 * this.ratio);
     const pen = tile.getContext("2d");
@@ -480,7 +483,7 @@ class FlameView {
     else if (tree.isDifference) colour = this.changeColour(node);
     this.fill(colour, from, y, room, ROW - 1, isFaint ? this.faint : 1);
     if (room > 3 && !this.isSure(node))
-      this.fill(tree.truth === "sampled" && !tree.low ? this.dots : this.hatch, from, y, room);
+      this.fill(this.pattern(tree.truth === "sampled" && !tree.low ? "dots" : "hatch"), from, y, room);
     if (room > 3 && node && tree.isDifference && !(tree.before[node] && tree.after[node])) {
       const isGone = tree.before[node] > 0;
       this.fill(isGone ? colours.gone : colours.added, isGone ? to - 4 : from, y, 4);
@@ -555,7 +558,7 @@ class FlameView {
       const y = this.row(tree.depth[node]) * ROW - scrolled;
       if (right < x || y < -ROW || y > this.height) return;
       // What would be too narrow to be seen is a mark.
-      if (right - x < 3) return this.fill(colour, x - 1, y, 3);
+      if (right - x < 3) return this.fill(colour, Math.round(x) - 1, y, 3);
       pen.strokeStyle = colour;
       pen.lineWidth = line;
       pen.strokeRect(x + line / 2, y + line / 2, Math.max(0, right - x - line - 1), ROW - 1 - line);
@@ -580,9 +583,9 @@ class FlameView {
   }
 
   name(node) {
-    const { folded, names } = this.tree;
+    const { folded } = this.tree;
     if (!node) return "all";
-    if (!this.isRest(node)) return names[this.tree.function[node]] || "(no name)";
+    if (!this.isRest(node)) return this.tree.name(this.tree.function[node]) || "(no name)";
     return folded[node] > 0 ? many(folded[node], "smaller call") : "calls that are not shown";
   }
 
@@ -632,7 +635,7 @@ class FlameView {
         isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
     }
     if (isAll && this.isNamed(node) && !tree.isDifference) {
-      const { boxes, time } = tree.find(tree.names.map((_, at) => at === tree.function[node]));
+      const { boxes, time } = tree.find(tree.functions.kind.map((_, at) => at === tree.function[node]));
       if (boxes > 1)
         lines.push([`In all ${grouped(boxes)} boxes of it`, this.about(time, isExact), percent(time, tree.whole), ""]);
     }
@@ -651,45 +654,23 @@ class FlameView {
     return tree.low ? "estimated, within these bounds" : "estimated";
   }
 
-  // A text of the panel that leads to another view of a node's function, where there is one.
-  leading(node, view, shown, title) {
-    const page = this.canvas.dataset.functionUrl;
-    if (!page || !this.isNamed(node) || !shown.textContent) return shown;
-    const url = new URL(page, location);
-    this.into(url.searchParams);
-    url.searchParams.set("fn", this.tree.key(node));
-    url.searchParams.set("view", view);
-    const link = element("a");
-    Object.assign(link, { href: url, title });
-    link.append(shown);
-    return link;
-  }
-
-  describe(node, isPanel = false) {
+  describe(node, isAll = false) {
     const { tree } = this;
     const heading = element("p", "flame-name");
-    const lead = (view, shown, title) => isPanel ? this.leading(node, view, shown, title) : shown;
-    const truth = element("p", "flame-truth", this.truth(node));
-    heading.append(lead("sandwich", element("bdi", "code", this.name(node)), "Callers and callees"));
+    heading.append(element("bdi", "code", this.name(node)));
     if (this.isNamed(node)) {
       const kind = tree.functions.kind[tree.function[node]];
-      heading.append(lead("source", element("bdi", "flame-place", this.place(node)), "Source"),
+      heading.append(element("bdi", "flame-place", this.place(node)),
         element("span", `kind ${slug(kind)}`, kind));
-      if (isPanel) {
-        const copy = element("button", "", "Copy stack");
-        Object.assign(copy, { type: "button", title: "Callers and function, a line each (Ctrl+C)" });
-        copy.dataset.do = "copy";
-        truth.append(" ", copy);
-      }
-    } else if (isPanel && !node) heading.append(element("span", "flame-hint", HINT));
+    }
     const list = element("dl");
-    for (const [term, figure, share, exact] of this.figures(node, isPanel)) {
+    for (const [term, figure, share, exact] of this.figures(node, isAll)) {
       const item = element("div");
       item.append(element("dt", "", term), element("dd", "", figure),
         element("dd", "share", share), element("dd", "flame-exactly", exact));
       list.append(item);
     }
-    return [heading, list, truth];
+    return [heading, list, element("p", "flame-truth", this.truth(node))];
   }
 
   // The panel below the canvas is of the box that was clicked or walked to.
@@ -698,8 +679,12 @@ class FlameView {
     if (this.detailed === tree && this.detailedNode === focus) return;
     this.detailed = tree;
     this.detailedNode = focus;
-    const { box } = this.part;
-    box.replaceChildren(...this.describe(focus, true));
+    const { box, actions, hint } = this.part;
+    const [heading, ...rest] = this.describe(focus, true);
+    box.replaceChildren(heading, hint, actions, ...rest);
+    hint.hidden = focus > 0;
+    actions.hidden = !this.isNamed(focus);
+    actions.lastElementChild.textContent = "Copy stack";
     Object.assign(box.dataset, {
       node: focus, truth: this.isSure(focus) ? "exact" : tree.truth,
       total: tree.total[focus], self: tree.self[focus],
@@ -850,7 +835,10 @@ class FlameView {
     on(canvas, "blur", () => this.draw());
     on(part.scroll, "scroll", () => this.draw());
     on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.arrange());
-    new ResizeObserver(() => this.arrange()).observe(part.scroll);
+    new ResizeObserver(() => {
+      const { width, height } = this;
+      if (part.space.clientWidth !== width || part.scroll.clientHeight !== height) this.arrange();
+    }).observe(part.scroll);
     on(canvas, "wheel", (event) => this.wheel(event), { passive: false });
     on(canvas, "click", (event) => this.tree && this.click(event));
     on(canvas, "pointerleave", (event) => this.point(-1, event));
@@ -917,8 +905,7 @@ class FlameView {
     const lines = tree.stack(focus).map((node) => `${this.name(node)} ${this.place(node)}`.trim());
     event.clipboardData.setData("text/plain", lines.join("\n"));
     part.said.textContent = "Stack copied";
-    const button = part.box.querySelector("button");
-    if (button) button.textContent = "Copied";
+    part.actions.lastElementChild.textContent = "Copied";
   }
 
   key(event) {

@@ -1,5 +1,5 @@
 // The tree of a flame view: where its boxes lie, what a search finds, how figures are written.
-// It knows nothing of a page. The data is that of flaskprof/web/flame_data.py.
+// It draws nothing. The data is that of flaskprof/web/flame_data.py.
 "use strict";
 
 class FlameTree {
@@ -12,14 +12,12 @@ class FlameTree {
     this.whole = data.total;
     this.truth = data.truth;
     this.functions = functions;
-    this.names = functions.name.map((name) => visible(name).slice(0, 400));
-    this.texts = functions.name.map(
-      (name, at) => `${name} ${functions.file[at]}:${functions.line[at]}`.slice(0, 1000));
-    this.parent = Int32Array.from(nodes.parent);
-    this.function = Int32Array.from(nodes.function);
+    this.names = [];
+    this.parent = new Int32Array(nodes.parent);
+    this.function = new Int32Array(nodes.function);
     for (const column of ["self", "total", "calls", "low", "high", "recursive", "folded",
       "before", "after", "self_before", "self_after"]) {
-      this[column] = nodes[column] ? Float64Array.from(nodes[column]) : null;
+      this[column] = nodes[column] ? new Float64Array(nodes[column]) : null;
     }
     this.isDifference = this.before !== null;
     const { parent, total } = this;
@@ -47,12 +45,35 @@ class FlameTree {
     this.rows = new Int32Array(count);
     this.kinds = {}; // nanoseconds of their own code
     this.unshown = 0; // and of calls that have no box of their own
+    const kinds = functions.kind.map(slug);
     for (let node = 0; node < count; node++) {
       this.rows[next[depth[node]]++] = node;
-      const kind = slug(functions.kind[this.function[node]]);
+      const kind = kinds[this.function[node]];
       if (this.folded && this.folded[node]) this.unshown += this.self[node];
       else if (node) this.kinds[kind] = (this.kinds[kind] || 0) + this.self[node];
     }
+  }
+
+  // The tree whose data is at an address; the first one is on its way already.
+  static async from(url) {
+    const { first } = FlameTree;
+    FlameTree.first = null;
+    if (first && first.url === url) return first.tree;
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    if (response.ok) return new FlameTree(await response.json());
+    const { detail } = await response.json().catch(() => ({}));
+    throw new Error(detail || response.statusText);
+  }
+
+  // The name of a function as it is shown.
+  name(number) {
+    return (this.names[number] ??= visible(this.functions.name[number]).slice(0, 400));
+  }
+
+  // What a search looks into, of each function.
+  get texts() {
+    const { name, file, line } = this.functions;
+    return (this.searched ??= name.map((text, at) => `${text} ${file[at]}:${line[at]}`.slice(0, 1000)));
   }
 
   // The first place in rows, of this depth and from `from` on, whose node ends after `time`.
@@ -229,4 +250,12 @@ function slug(kind) {
 function percent(part, whole) {
   const share = whole ? (100 * part) / whole : 0;
   return share > 0 && share < 0.05 ? "<0.1\u202f%" : `${share.toFixed(1)}\u202f%`;
+}
+
+// The tree of the page is made while the browser is still busy with the rest of it.
+const { source } = document.currentScript.dataset;
+if (source) {
+  const { href } = new URL(source, location);
+  FlameTree.first = { url: href, tree: FlameTree.from(href) };
+  FlameTree.first.tree.catch(() => {}); // who draws it says so
 }

@@ -2,42 +2,9 @@
 "use strict";
 
 (() => {
-  const KEYS = {
-    "": [
-      ["?", "this list of keys"],
-      ["/", "search"],
-      ["1 … 5", "the views of a profile, from left to right"],
-      ["o", "the application’s own code alone, or all of it"],
-      ["Escape", "back from a field or this list"],
-    ],
-    "Flame": [
-      ["↓ ↑ → ←", "walk from box to box, which chooses its function"],
-      ["Enter", "zoom to the box"],
-      ["w s + −", "zoom in and out"],
-      ["a d", "move to the left and to the right"],
-      ["0 Escape", "show everything"],
-      ["n N", "next and previous match of the search"],
-      ["i", "turn the picture round"],
-      ["Ctrl+C", "copy the stack"],
-    ],
-    "Rows": [
-      ["↓ ↑ j k", "next and previous row"],
-      ["→ ←", "open and close a row of the tree, or go to its caller"],
-      ["Home End", "first and last row"],
-      ["Enter", "open what the row is about"],
-      ["s", "the source of the row’s function"],
-    ],
-  };
-
   const one = (query, within = document) => within.querySelector(query);
   const all = (query, within = document) => [...within.querySelectorAll(query)];
   const rows = () => all("#content tbody tr").filter((row) => one("th a, td a", row));
-  const make = (name, text = "") => {
-    const element = document.createElement(name);
-    element.textContent = text;
-    return element;
-  };
-
   // Rows are walked with one of them in the order of Tab, the others beside it.
   let current = null;
   const focus = (row) => {
@@ -109,26 +76,7 @@
   };
 
   const help = () => {
-    let dialog = one("dialog.keys");
-    if (!dialog) {
-      dialog = document.body.appendChild(make("dialog"));
-      dialog.className = "keys";
-      dialog.setAttribute("aria-labelledby", "keys");
-      dialog.appendChild(make("h2", "Keys")).id = "keys";
-      for (const [part, keys] of Object.entries(KEYS)) {
-        if (part === "Flame" && !one("canvas.flame")) continue;
-        if (part) dialog.appendChild(make("h3", part));
-        const list = dialog.appendChild(make("dl"));
-        for (const [key, text] of keys) {
-          const pair = list.appendChild(make("div"));
-          pair.appendChild(make("dt")).appendChild(make("kbd", key));
-          pair.appendChild(make("dd", text));
-        }
-      }
-      const form = dialog.appendChild(make("form"));
-      form.method = "dialog";
-      form.appendChild(make("button", "Close"));
-    }
+    const dialog = one("dialog.keys");
     if (dialog.open) dialog.close();
     else dialog.showModal();
   };
@@ -210,8 +158,15 @@
     }
   });
 
-  // Times are printed in UTC; pointing at one tells it in the reader's own time zone.
-  for (const time of all("time[datetime]")) {
-    time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
-  }
+  // What is selected is in sight, however long the rows before it are.
+  one("tr.current")?.scrollIntoView({ block: "nearest" });
+
+  // Times are printed in UTC; pointing at one tells it in the reader's own time zone. Not before:
+  // the first of such texts takes the browser longer than all else that is done here.
+  document.addEventListener("pointerover", ({ target }) => {
+    const time = target.closest("time[datetime]:not([title])");
+    if (time) {
+      time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" });
+    }
+  });
 })();

@@ -1,4 +1,7 @@
-"""The list of captures, narrowed by route, method and trigger, a page at a time."""
+"""The list of captures, narrowed by route, method and trigger, a page at a time.
+
+Where the viewer was given files, it is the list of these.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flaskprof.store import CaptureQuery
+from flaskprof.store import CapturePage, CaptureQuery
 from flaskprof.web.capture_table import CaptureTable, ListState, capture_table
+from flaskprof.web.links import Links
 from flaskprof.web.rows import record_data
 from flaskprof.web.visit import Page, Visit
 
@@ -33,10 +37,19 @@ class Filter(NamedTuple):
     choices: Sequence[Choice]
 
 
+class Pair(NamedTuple):
+    """Two that are all there is, and the address where they are compared."""
+
+    before: str
+    after: str
+    url: str
+
+
 class CapturesView(NamedTuple):
     """The list of captures, or what to do where there are none."""
 
     table: CaptureTable
+    pair: Pair | None
     filters: Sequence[Filter]
     search: str
     hidden: Mapping[str, str]
@@ -63,14 +76,24 @@ def captures(visit: Visit) -> Page:
     def here(**query: str) -> str:
         return visit.links.captures(**kept, **query)
 
-    table = capture_table(found, state, links=visit.links, here=here, now=visit.now)
+    table = capture_table(
+        found,
+        state,
+        links=visit.links,
+        here=here,
+        now=visit.now,
+        is_files=visit.store.holds == "files",
+    )
+    filters = [
+        _filter("route", "Route", chosen["route"], [r or NO_ROUTE for r in found.routes]),
+        _filter("method", "Method", chosen["method"], found.methods),
+        _filter("trigger", "Trigger", chosen["trigger"], found.triggers),
+    ]
     view = CapturesView(
         table=table,
-        filters=[
-            _filter("route", "Route", chosen["route"], [r or NO_ROUTE for r in found.routes]),
-            _filter("method", "Method", chosen["method"], found.methods),
-            _filter("trigger", "Trigger", chosen["trigger"], found.triggers),
-        ],
+        pair=_pair(found, visit.links) if not kept else None,
+        # Where all are alike there is nothing to choose.
+        filters=[one for one in filters if len(one.choices) > 1 or chosen[one.name]],
         search=search,
         hidden={name: value for name, value in state.to_query().items() if name != "page"},
         is_filtered=bool(kept),
@@ -92,6 +115,16 @@ def captures(visit: Visit) -> Page:
         }
 
     return Page("captures.html", view, data)
+
+
+def _pair(found: CapturePage, links: Links) -> Pair | None:
+    """Return the two captures, the older first, where there are no others."""
+    if found.matching != 2 or len(found.records) != 2:
+        return None
+    before, after = sorted(found.records, key=lambda record: record.id)
+    if not (before.exactness and after.exactness):
+        return None
+    return Pair(before.name, after.name, links.compare(a=before.id, b=after.id))
 
 
 def _filter(name: str, label: str, chosen: str, values: Sequence[str]) -> Filter:

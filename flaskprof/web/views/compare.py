@@ -16,10 +16,16 @@ from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.mean import mean
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import kind_of, label
-from flaskprof.web.differences import count_difference, seconds_difference, sentence
-from flaskprof.web.figures import Figure, Moment, count, moment, seconds, share
+from flaskprof.web.differences import (
+    count_difference,
+    seconds_difference,
+    sentence,
+    share_difference,
+)
+from flaskprof.web.figures import Figure, Moment, count, moment, seconds
 from flaskprof.web.flame_data import packed
 from flaskprof.web.links import function_key
+from flaskprof.web.panels.flame import elsewhere
 from flaskprof.web.rows import FunctionName, function_name
 from flaskprof.web.sides import Sides, ids_of, sides
 from flaskprof.web.state import Head, whole_number
@@ -61,6 +67,7 @@ class ChangeRow(NamedTuple):
 class CompareView(NamedTuple):
     """What changed, in a sentence, as a flame view and as a table."""
 
+    title: str
     sides: Sequence[Side]
     sentence: str
     change: Figure
@@ -71,7 +78,7 @@ class CompareView(NamedTuple):
     has_calls: bool
     tree_url: str
     first_tree_url: str
-    function_url: str
+    elsewhere: Mapping[str, str]
     turned_url: str
     app_url: str
     is_application_only: bool
@@ -107,35 +114,33 @@ _COLUMNS = (
         lambda change: (change.function.name, change.function),
         falls=False,
     ),
-    _Column("number", "Self", "before", "self_before", lambda c: c.sums_before.self_seconds),
-    _Column(
-        "number", "after", "Self time after", "self_after", lambda c: c.sums_after.self_seconds
-    ),
-    _Column("timing", "±", "Difference in self time", "self", lambda c: c.self_seconds),
+    _Column("number", "Self before", "", "self_before", lambda c: c.sums_before.self_seconds),
+    _Column("number", "Self after", "", "self_after", lambda c: c.sums_after.self_seconds),
+    _Column("timing", "Self ±", "Difference in self time", "self", lambda c: c.self_seconds),
     _Column(
         "number",
-        "Cumulative",
-        "before",
+        "Cumulative before",
+        "",
         "cumulative_before",
         lambda c: c.sums_before.cumulative_seconds,
     ),
     _Column(
         "number",
-        "after",
-        "Cumulative time after",
+        "Cumulative after",
+        "",
         "cumulative_after",
         lambda c: c.sums_after.cumulative_seconds,
     ),
     _Column(
         "number",
-        "±",
+        "Cumulative ±",
         "Difference in cumulative time",
         "cumulative",
         lambda c: c.cumulative_seconds,
     ),
-    _Column("number", "Calls", "before", "calls_before", lambda c: c.sums_before.calls),
-    _Column("number", "after", "Calls after", "calls_after", lambda c: c.sums_after.calls),
-    _Column("number", "±", "Difference in calls", "calls", lambda c: c.calls),
+    _Column("number", "Calls before", "", "calls_before", lambda c: c.sums_before.calls),
+    _Column("number", "Calls after", "", "calls_after", lambda c: c.sums_after.calls),
+    _Column("number", "Calls ±", "Difference in calls", "calls", lambda c: c.calls),
 )
 _BY_SORT = {column.sort: column for column in _COLUMNS}
 _OF_CALLS = ("calls_before", "calls_after", "calls")
@@ -200,13 +205,14 @@ def compare_page(visit: Visit) -> Page | Redirect:
     has_calls = found.has_like_counts
     last = start + len(shown)
     view = CompareView(
+        title=" → ".join(dict.fromkeys((both.before.title, both.after.title))),
         sides=[
             _side("Before", both.before, found.seconds_before, visit.now),
             _side("After", both.after, found.seconds_after, visit.now),
         ],
         sentence=sentence(found),
         change=seconds_difference(found.seconds),
-        change_share=share(found.seconds / found.seconds_before)
+        change_share=share_difference(found.seconds / found.seconds_before)
         if found.seconds_before > 0
         else None,
         changed=count(len(found.changes)),
@@ -216,7 +222,7 @@ def compare_page(visit: Visit) -> Page | Redirect:
         # The flame view adds what of the page's query it honours.
         tree_url=visit.links.compare_tree(**both.query),
         first_tree_url=visit.links.compare_tree(**both.query, **app),
-        function_url=both.after.page(view="sandwich", fn="KEY", app=""),
+        elsewhere=elsewhere(both.after),
         turned_url=visit.links.compare(**both.turned.query, **app, **state.to_query()),
         app_url=visit.links.compare(
             **both.query, **({} if app else {"app": "1"}), **state.to_query()
@@ -321,7 +327,7 @@ def _head(
     order = "" if falls == column.falls else ("desc" if falls else "asc")
     return Head(
         column.slug,
-        "Samples" if is_sampled and column.text == "Calls" else column.text,
+        column.text.replace("Calls", "Samples") if is_sampled else column.text,
         column.hint,
         here(sort=column.sort, order=order),
         ("descending" if state.is_descending else "ascending") if is_sorted else "",

@@ -14,6 +14,7 @@ from flaskprof.web.visit import Download, Visit
 
 __all__ = ["capture_export", "merge_export"]
 
+_ENDS = [row.suffix for row in EXPORTS.values()]
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -46,7 +47,12 @@ def _written(subject: Subject, row: Format) -> bytes:
 
 
 def _file_name(subject: Subject) -> str:
-    """Call the file as its capture; a merge has no name of its own but that of its parts."""
-    if subject.record:
-        return subject.record.id
-    return _UNFIT.sub("-", subject.title).strip("-.")[:80] or "merged"
+    """Call the file as its capture; a file or a merge by what is fit of its title."""
+    record = subject.record
+    if record and not record.title:
+        return record.id
+    title = next(
+        (subject.title.removesuffix(end) for end in _ENDS if subject.title.endswith(end)),
+        subject.title,
+    )
+    return _UNFIT.sub("-", title).strip("-.")[:80] or (record.id if record else "merged")

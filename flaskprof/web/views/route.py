@@ -87,7 +87,9 @@ def route(visit: Visit) -> Page:
     def here(**query: str) -> str:
         return visit.links.route(name, method, **query)
 
-    table = capture_table(found, state, links=visit.links, here=here, now=visit.now)
+    table = capture_table(
+        found, state, links=visit.links, here=here, now=visit.now, is_files=False
+    )
     view = RouteView(
         method=method,
         name=text,
