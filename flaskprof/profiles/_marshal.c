@@ -286,27 +286,24 @@ remember(Reader *reader, unsigned code, unsigned kind, uint32_t what)
     return !(code & REMEMBERED) || append_word(&reader->values, what << KIND_BITS | kind);
 }
 
-/* Reads the rest of a reference. */
-static inline int
-recall(Reader *reader, unsigned *kind, uint32_t *what)
+/* Reads the rest of a reference; returns the kind of what it is to. */
+static inline unsigned
+recall(Reader *reader, uint32_t *what)
 {
-    uint32_t number;
-    if (!take_word(reader, &number) || number >= reader->values.count)
-        return 0;
-    uint32_t word = ((uint32_t *)reader->values.bytes)[number];
-    *kind = word & KIND_MASK;
+    uint32_t number, word = 0;
+    if (take_word(reader, &number) && number < reader->values.count)
+        word = ((uint32_t *)reader->values.bytes)[number];
     *what = word >> KIND_BITS;
-    return 1;
+    return word & KIND_MASK;
 }
 
 /* Reads the rest of an integer, or of a reference to one. */
 static inline int
 read_integer(Reader *reader, unsigned code, int64_t *number)
 {
-    unsigned kind;
     uint32_t at = (uint32_t)reader->at;
     if (code == REFERENCE) {
-        if (!recall(reader, &kind, &at) || kind != KIND_INTEGER)
+        if (recall(reader, &at) != KIND_INTEGER)
             return 0;
     }
     else if ((code & ~REMEMBERED) != INTEGER || take(reader, 4) == NULL
@@ -334,10 +331,8 @@ read_seconds(Reader *reader, uint64_t *bits)
     if (!take_code(reader, &code))
         return 0;
     uint32_t at = (uint32_t)reader->at;
-    if (code == REFERENCE) {
-        if (!recall(reader, &kind, &at))
-            return 0;
-    }
+    if (code == REFERENCE)
+        kind = recall(reader, &at);
     else if ((code & ~REMEMBERED) == REAL) {
         if (take(reader, 8) == NULL || !remember(reader, code, KIND_REAL, at))
             return 0;
@@ -454,13 +449,13 @@ find_text(Reader *reader, const unsigned char *bytes, uint32_t length, uint32_t 
 static int
 read_text(Reader *reader, uint32_t *text)
 {
-    unsigned code, kind, short_length;
+    unsigned code, short_length;
     uint32_t length;
     if (!take_code(reader, &code))
         return 0;
     if (code == REFERENCE)
-        return recall(reader, &kind, text) && kind == KIND_TEXT;
-    kind = code & ~REMEMBERED;
+        return recall(reader, text) == KIND_TEXT;
+    unsigned kind = code & ~REMEMBERED;
     if (kind == 'z' || kind == 'Z') {
         if (!take_code(reader, &short_length))
             return 0;
@@ -507,9 +502,8 @@ find_function(Reader *reader, uint32_t file, int32_t line, uint32_t name, uint32
 static int
 read_function(Reader *reader, unsigned code, uint32_t *function)
 {
-    unsigned kind;
     if (code == REFERENCE)
-        return recall(reader, &kind, function) && kind == KIND_FUNCTION;
+        return recall(reader, function) == KIND_FUNCTION;
     size_t place = reader->values.count;
     uint32_t file, name;
     int64_t line;

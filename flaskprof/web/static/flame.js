@@ -78,8 +78,7 @@ class FlameView {
       ? { left, right } : this.extent(this.zoomed);
     this.link();
     this.search();
-    this.arrange();
-    this.reveal(this.focus);
+    this.arrange(true);
   }
 
   // Change the state; `isStep` makes a step that the back button undoes. What moves all the
@@ -141,7 +140,7 @@ class FlameView {
     if (!this.trees[app]) {
       this.part.message.textContent = "Loading…";
       try {
-        this.trees[app] = new FlameTree(await this.data(app));
+        this.trees[app] = await this.treeOf(app);
       } catch (error) {
         this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
         return;
@@ -155,16 +154,13 @@ class FlameView {
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
-  async data(app) {
+  async treeOf(app) {
     const { source } = this.canvas.dataset;
     if (source.startsWith("#"))
-      return JSON.parse(document.querySelector(source + (app && "-app")).textContent);
+      return new FlameTree(JSON.parse(document.querySelector(source + (app && "-app")).textContent));
     const url = new URL(source, location);
     if (app) url.searchParams.set("app", app);
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    if (response.ok) return response.json();
-    const { detail } = await response.json().catch(() => ({}));
-    throw new Error(detail || response.statusText);
+    return FlameTree.from(url.href);
   }
 
   search() {
@@ -277,8 +273,13 @@ class FlameView {
     this.show({ left: this.timeAt(pixels), right: this.timeAt(pixels + this.width) });
   }
 
-  // Scroll until the row of a node is in sight, with some rows around it; the window, too.
   reveal(node) {
+    this.scrollTo(node);
+    this.draw();
+  }
+
+  // Scroll until the row of a node is in sight, with some rows around it; the window, too.
+  scrollTo(node) {
     const { scroll, box } = this.part;
     const top = this.row(this.tree.depth[node]) * ROW;
     if (top - 5 * ROW < scroll.scrollTop) scroll.scrollTop = top - 5 * ROW;
@@ -287,7 +288,6 @@ class FlameView {
     const y = this.canvas.getBoundingClientRect().top - scroll.scrollTop + top;
     const free = Math.min(innerHeight, box.getBoundingClientRect().top) - 2 * ROW;
     scrollBy(0, Math.min(0, y) + Math.max(0, y - free));
-    this.draw();
   }
 
   // Put the keyboard's box on a node, and zoom out as far as it takes to see that.
@@ -351,23 +351,26 @@ class FlameView {
   }
 
   // Fit the canvas to its frame and the frame to the tree; read colours; set what is around.
-  arrange() {
+  arrange(isRevealing = false) {
     if (!this.tree || !this.tree.whole) return;
     const { canvas, part, state, tree } = this;
     part.space.style.height = `${tree.depths * ROW}px`;
+    this.off = new Set(state.off.split(",").filter(Boolean));
+    this.press("app", state.app);
+    this.press("flip", this.isFlipped);
+    this.colouring.value = state.colour === "file" ? "file" : "";
+    this.colouring.hidden = tree.isDifference;
+    this.legend();
+    this.crumbs();
+    // Measured once all is written, so that the browser lays the page out once.
     this.width = part.space.clientWidth;
     this.height = part.scroll.clientHeight;
     this.ratio = window.devicePixelRatio;
     canvas.style.height = `${this.height}px`;
     canvas.width = Math.round(this.width * this.ratio);
     canvas.height = Math.round(this.height * this.ratio);
-    this.press("app", state.app);
-    this.press("flip", this.isFlipped);
-    this.colouring.value = state.colour === "file" ? "file" : "";
-    this.colouring.hidden = tree.isDifference;
     this.readColours();
-    this.legend();
-    this.crumbs();
+    if (isRevealing) this.scrollTo(this.focus);
     this.paint();
   }
 
@@ -385,7 +388,6 @@ class FlameView {
     this.faint = Number(this.colours.faint);
     this.font = `${style.fontSize} ${style.fontFamily}`;
     this.widths = new Map();
-    this.off = new Set(this.state.off.split(",").filter(Boolean));
     this.isOff = kind.map((name) => this.off.has(slug(name)));
     this.fills = kind.map((name, at) => this.colours[
       this.state.colour === "file" ? `file-${hash(file[at]) % FILES}` : slug(name)]);
@@ -779,8 +781,7 @@ class FlameView {
     }
     else if (what === "flip") {
       this.put({ shape: this.isFlipped ? "" : "flame" }, true);
-      this.arrange();
-      this.reveal(this.focus);
+      this.arrange(true);
     } else if (this.pageSwitch) this.pageSwitch.click();
     else if (what === "app") {
       // What has the same stack there stays zoomed and in focus.
@@ -837,7 +838,10 @@ class FlameView {
     on(canvas, "blur", () => this.draw());
     on(part.scroll, "scroll", () => this.draw());
     on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.arrange());
-    new ResizeObserver(() => this.arrange()).observe(part.scroll);
+    new ResizeObserver(() => {
+      const { width, height } = this;
+      if (part.space.clientWidth !== width || part.scroll.clientHeight !== height) this.arrange();
+    }).observe(part.scroll);
     on(canvas, "wheel", (event) => this.wheel(event), { passive: false });
     on(canvas, "click", (event) => this.tree && this.click(event));
     on(canvas, "pointerleave", (event) => this.point(-1, event));

@@ -1,5 +1,5 @@
 // The tree of a flame view: where its boxes lie, what a search finds, how figures are written.
-// It knows nothing of a page. The data is that of flaskprof/web/flame_data.py.
+// It draws nothing. The data is that of flaskprof/web/flame_data.py.
 "use strict";
 
 class FlameTree {
@@ -52,6 +52,17 @@ class FlameTree {
       if (this.folded && this.folded[node]) this.unshown += this.self[node];
       else if (node) this.kinds[kind] = (this.kinds[kind] || 0) + this.self[node];
     }
+  }
+
+  // The tree whose data is at an address; the first one is on its way already.
+  static async from(url) {
+    const { first } = FlameTree;
+    FlameTree.first = null;
+    if (first && first.url === url) return first.tree;
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    if (response.ok) return new FlameTree(await response.json());
+    const { detail } = await response.json().catch(() => ({}));
+    throw new Error(detail || response.statusText);
   }
 
   // The name of a function as it is shown.
@@ -239,4 +250,12 @@ function slug(kind) {
 function percent(part, whole) {
   const share = whole ? (100 * part) / whole : 0;
   return share > 0 && share < 0.05 ? "<0.1\u202f%" : `${share.toFixed(1)}\u202f%`;
+}
+
+// The tree of the page is made while the browser is still busy with the rest of it.
+const { source } = document.currentScript.dataset;
+if (source) {
+  const { href } = new URL(source, location);
+  FlameTree.first = { url: href, tree: FlameTree.from(href) };
+  FlameTree.first.tree.catch(() => {}); // who draws it says so
 }
