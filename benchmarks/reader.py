@@ -3,8 +3,6 @@
 Reads a profile of 25,000 functions and 80,000 edges, about five megabytes, in turns with what
 is in C, in Python alone, and with `marshal.loads`. Prints the medians of the CPU time, and
 the most memory that one reading took, in a process of its own and without that of the file.
-*Held* is the time in which no other thread may run: the longest that one which does nothing
-but look at the clock had to wait meanwhile.
 
     python benchmarks/reader.py
 """
@@ -18,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +38,7 @@ def a_profile() -> bytes:
     chance = random.Random(1)
     keys = [
         (
-            f"/srv/shop/package{number % 300}/module{number % 997}.py",
+            f"/srv/shop/package{number % 40}/module{number % 1000}.py",
             number,
             f"function_{number}",
         )
@@ -66,27 +63,6 @@ def cpu_seconds(work: Callable[[bytes], object], data: bytes) -> float:
     begin = time.thread_time()
     work(data)
     return time.thread_time() - begin
-
-
-def held_seconds(work: Callable[[bytes], object], data: bytes) -> float:
-    """Return the longest pause of a thread beside this one while it works."""
-    pauses, is_over = [0.0], threading.Event()
-
-    def look() -> None:
-        last = time.perf_counter()
-        while not is_over.is_set():
-            now = time.perf_counter()
-            pauses.append(now - last)
-            last = now
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    while len(pauses) < 2:
-        time.sleep(0)
-    work(data)
-    is_over.set()
-    watcher.join()
-    return max(pauses)
 
 
 def peak_bytes(name: str, path: Path) -> int:
@@ -119,14 +95,12 @@ def main() -> None:
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     print(f"Python {sys.version.split()[0]}, {FUNCTIONS:,} functions, {EDGES:,} edges,")
     print(f"{len(data):,} bytes, medians of {ROUNDS} interleaved rounds\n")
-    print(f"{'':16}{'CPU, ms':>10}{'held, ms':>10}{'peak, MB':>10}")
+    print(f"{'':16}{'CPU, ms':>10}{'peak, MB':>10}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.prof"
         path.write_bytes(data)
-        for (name, read), seconds in zip(READERS.items(), medians, strict=True):
-            held = statistics.median(held_seconds(read, data) for _ in range(ROUNDS))
-            peak = peak_bytes(name, path)
-            print(f"{name:16}{seconds * 1e3:10.1f}{held * 1e3:10.1f}{peak / 1e6:10.1f}")
+        for name, seconds in zip(READERS, medians, strict=True):
+            print(f"{name:16}{seconds * 1e3:10.1f}{peak_bytes(name, path) / 1e6:10.1f}")
 
 
 if __name__ == "__main__":

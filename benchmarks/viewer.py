@@ -7,8 +7,9 @@ started on that file as its user would, and opened in headless Chromium.
 *Ready* is the time from the command until the flame view has its boxes, *drawn* that part of
 it after the server was there and the page was opened; *sorted* goes from the click on the
 head of another column until the table is in that order. *Weight* is what the browser
-receives for either page, *memory* the most that the server took. tuna has no table, and
-profiling-explorer no flame view: its *ready* is that of the table.
+receives for either page, *memory* what the server has once it was looked at, and *peak* the
+most that it took. tuna has no table, and profiling-explorer no flame view: its *ready* is that
+of the table. All are started as they are once they are installed, with their modules compiled.
 
     pip install snakeviz tuna profiling-explorer playwright
     python benchmarks/viewer.py --check
@@ -16,7 +17,7 @@ profiling-explorer no flame view: its *ready* is that of the table.
 Who has nothing to show after 90 s, or takes more than 4 GB, is given up. ``--check`` fails
 where flaskprof misses 2 s until it is drawn, 0.3 s until it is sorted, or 300 MB, or is not
 ahead of every other in each column. Times are those of this machine at this moment: the
-table is made of medians of ``--rounds`` rounds in turns.
+table is made of medians of ``--rounds`` rounds in turns, with the quartiles below each.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ FUNCTIONS = 25_000
 EDGES = 80_000
 LIMIT_SECONDS = 90
 LIMIT_BYTES = 4 * 2**30
-BARS = {"drawn": 2.0, "sorted": 0.3, "memory": 300.0}
+BARS = {"drawn": 2.0, "sorted": 0.3, "peak": 300.0}
 COLUMNS = {
     "ready": ("ready, s", 2),
     "drawn": ("drawn, s", 2),
@@ -60,6 +61,7 @@ COLUMNS = {
     "sorted": ("sorted, s", 2),
     "table_weight": ("weight, MB", 2),
     "memory": ("memory, MB", 0),
+    "peak": ("peak, MB", 0),
 }
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu"]
@@ -138,11 +140,22 @@ class Figures:
 
     rows: list[dict[str, float | None]] = field(default_factory=list)
 
-    def median(self, column: str) -> float | None:
-        """The median of a column; None where a round has none."""
+    def known(self, column: str) -> list[float]:
+        """The values of a column; none of them where a round has none."""
         values = [row.get(column) for row in self.rows if row]
         known = [value for value in values if value is not None]
-        return statistics.median(known) if len(known) == len(values) and known else None
+        return known if len(known) == len(values) else []
+
+    def median(self, column: str) -> float | None:
+        """The median of a column; None where a round has none."""
+        return statistics.median(known) if (known := self.known(column)) else None
+
+    def quartiles(self, column: str) -> tuple[float, float] | None:
+        """Between which values half of a column lies; None where that cannot be told."""
+        if len(known := self.known(column)) < 2:
+            return None
+        low, _, high = statistics.quantiles(known, n=4, method="inclusive")
+        return low, high
 
 
 def sort_ours(page: Any) -> None:
@@ -202,33 +215,58 @@ VIEWERS = (
 )
 
 
-def measured(viewer: Viewer, file: str, browser: Any, programs: str) -> dict[str, float | None]:
+@dataclass(frozen=True)
+class Place:
+    """Where viewers are run: `programs` is a path of programs, `compiled` a folder."""
+
+    file: str
+    programs: str
+    compiled: str
+
+    @contextlib.contextmanager
+    def running(self, viewer: Viewer) -> Iterator[tuple[int, str, float] | None]:
+        """Start a viewer, and end it; give its process, address and seconds until it answers.
+
+        It is nothing where it does not answer.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = viewer.command(self.file, port)
+        command[0] = shutil.which(command[0], path=self.programs) or command[0]
+        environ = {**os.environ, "PYTHONPYCACHEPREFIX": self.compiled}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        with tempfile.TemporaryFile() as output:
+            begin = time.perf_counter()
+            process = subprocess.Popen(
+                command, stdout=output, stderr=output, start_new_session=True, env=environ
+            )
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+            try:
+                base = f"http://127.0.0.1:{port}"
+                if answers(base, process, begin + LIMIT_SECONDS):
+                    started = time.perf_counter() - begin
+                    output.seek(0)
+                    url = base + viewer.path(self.file, output.read().decode())
+                    yield process.pid, url, started
+                else:
+                    yield None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def measured(viewer: Viewer, place: Place, browser: Any) -> dict[str, float | None]:
     """Start a viewer, look at its page, and end it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = viewer.command(file, port)
-    command[0] = shutil.which(command[0], path=programs) or command[0]
-    with tempfile.TemporaryFile() as output:
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, start_new_session=True
-        )
-        resource.prlimit(process.pid, resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
-        found: dict[str, float | None] = {}
-        try:
-            base = f"http://127.0.0.1:{port}"
-            if answers(base, process, begin + LIMIT_SECONDS):
-                started = time.perf_counter() - begin
-                output.seek(0)
-                url = base + viewer.path(file, output.read().decode())
-                look(viewer, browser, url, found)
-                first = found.get("drawn") if viewer.drawn else found.get("table")
-                found["ready"] = None if first is None else started + first
-                found["memory"] = peak_megabytes(process.pid)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    found: dict[str, float | None] = {}
+    with place.running(viewer) as run:
+        if run:
+            pid, url, started = run
+            look(viewer, browser, url, found)
+            first = found.get("drawn") if viewer.drawn else found.get("table")
+            found["ready"] = None if first is None else started + first
+            found["memory"] = megabytes(pid, "VmRSS")
+            found["peak"] = megabytes(pid, "VmHWM")
     return found
 
 
@@ -294,17 +332,27 @@ def answers(base: str, process: subprocess.Popen[bytes], deadline: float) -> boo
     return False
 
 
-def peak_megabytes(pid: int) -> float:
-    """Return the most memory that a process had (Linux)."""
+def megabytes(pid: int, which: str) -> float:
+    """Return the memory that a process has, or the most that it had (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    line = next(line for line in status.splitlines() if line.startswith(which))
     return int(line.split()[1]) / 1024
+
+
+def number(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}"
+
+
+def spread(figures: Figures, column: str, digits: int) -> str:
+    """Return the quartiles of a column as the table prints them."""
+    found = figures.quartiles(column)
+    return " to ".join(number(value, digits) for value in found) if found else ""
 
 
 def cell(viewer: Viewer, column: str, value: float | None, digits: int) -> str:
     """Return a figure as the table prints it, or why there is none."""
     if value is not None:
-        return f"{value:,.{digits}f}"
+        return number(value, digits)
     if column in {"drawn", "flame_weight"} and not viewer.drawn:
         return "no flame view"
     if column in {"sorted", "table_weight"} and not viewer.table:
@@ -353,6 +401,10 @@ def main() -> None:
         file = str(Path(folder) / "large.prof")
         data = write_profile(call_graph(a_program()))
         Path(file).write_bytes(data)
+        place = Place(file, programs, str(Path(folder) / "compiled"))
+        for viewer in chosen:
+            with place.running(viewer):
+                pass  # its modules are compiled by that
         for _ in range(options.rounds):
             for viewer in chosen:
                 browser = playwright.chromium.launch(
@@ -361,7 +413,7 @@ def main() -> None:
                 rows = figures[viewer.name].rows
                 # What was given up once is not waited for again.
                 rows.append(
-                    measured(viewer, file, browser, programs)
+                    measured(viewer, place, browser)
                     if not rows or rows[-1].get("ready") is not None
                     else {}
                 )
@@ -378,6 +430,11 @@ def main() -> None:
             for column, (_, digits) in COLUMNS.items()
         ]
         print(f"{viewer.name:20}" + "".join(f"{text:>15}" for text in cells))
+        spreads = [
+            spread(figures[viewer.name], column, digits)
+            for column, (_, digits) in COLUMNS.items()
+        ]
+        print(f"{'':20}" + "".join(f"{text:>15}" for text in spreads))
     if found := misses(figures) if "flaskprof" in figures else []:
         print("\n".join(found))
         if options.check:

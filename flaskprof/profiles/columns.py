@@ -46,6 +46,14 @@ class SumsColumns(NamedTuple):
         self_seconds.append(sums[2])
         cumulative_seconds.append(sums[3])
 
+    def extend(self, more: SumsColumns) -> None:
+        """Add the sums of others."""
+        calls, primitive_calls, self_seconds, cumulative_seconds = more
+        self.calls.extend(calls)
+        self.primitive_calls.extend(primitive_calls)
+        self.self_seconds.extend(self_seconds)
+        self.cumulative_seconds.extend(cumulative_seconds)
+
     def rows(self) -> Iterator[Sums]:
         """Go through the sums of each function or edge."""
         return map(Sums, *self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple
@@ -110,12 +111,13 @@ def compare(
     first, second = captures
     mean = _same if captures == (1, 1) else _mean
     pairs = matched(before.functions, after.functions)
+    total_before, total_after = _total_of(before), _total_of(after)
     changes = [
         Change(
             old,
             new,
-            _NOTHING if old is None else mean(before.functions[old].total, first),
-            _NOTHING if new is None else mean(after.functions[new].total, second),
+            _NOTHING if old is None else mean(total_before(old), first),
+            _NOTHING if new is None else mean(total_after(new), second),
         )
         for old, new in pairs
     ]
@@ -138,6 +140,11 @@ def compare(
     )
 
 
+def _total_of(graph: CallGraph) -> Callable[[Function], Sums]:
+    columns = graph.columns
+    return lambda function: columns.total.row(columns.index[function])
+
+
 def _same(sums: Sums, _captures: int) -> Mean:
     return Mean(*sums)
 
@@ -155,4 +162,4 @@ def _mean(sums: Sums, captures: int) -> Mean:
 
 def _total(graph: CallGraph) -> float:
     """Return the time of a profile, the same for any order of its functions."""
-    return fsum(stats.total.self_seconds for stats in graph.functions.values())
+    return fsum(graph.columns.total.self_seconds)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from dataclasses import replace
 
-from flaskprof.profiles.model import CallGraph, CallTree, FunctionStats, Profile, Sums
+from flaskprof.profiles.columns import Columns, SumsColumns
+from flaskprof.profiles.model import CallGraph, CallTree, Profile
 
 __all__ = ["mean"]
 
@@ -24,22 +25,23 @@ def mean(profile: Profile, captures: int) -> Profile:
             calls=array("q", (_calls(calls, captures) for calls in profile.calls)),
             self_ns=array("q", (round(ns / captures) for ns in profile.self_ns)),
         )
-    functions = {
-        function: FunctionStats(
-            _sums(stats.total, captures),
-            {caller: _sums(sums, captures) for caller, sums in stats.callers.items()},
-        )
-        for function, stats in profile.functions.items()
-    }
-    return CallGraph(functions, is_sampled=profile.is_sampled)
+    columns = profile.columns
+    means = Columns(
+        columns.names,
+        _sums(columns.total, captures),
+        columns.first_edge,
+        columns.caller,
+        _sums(columns.edges, captures),
+    )
+    return CallGraph(means, is_sampled=profile.is_sampled)
 
 
-def _sums(sums: Sums, captures: int) -> Sums:
-    return Sums(
-        _calls(sums.calls, captures),
-        _calls(sums.primitive_calls, captures),
-        sums.self_seconds / captures,
-        sums.cumulative_seconds / captures,
+def _sums(sums: SumsColumns, captures: int) -> SumsColumns:
+    return SumsColumns(
+        array("q", [_calls(calls, captures) for calls in sums.calls]),
+        array("q", [_calls(calls, captures) for calls in sums.primitive_calls]),
+        array("d", [seconds / captures for seconds in sums.self_seconds]),
+        array("d", [seconds / captures for seconds in sums.cumulative_seconds]),
     )
 
 

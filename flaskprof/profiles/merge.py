@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice, pairwise
 from math import fsum
 
 from flaskprof.errors import ConfigError
 from flaskprof.profiles.builder import TreeBuilder
-from flaskprof.profiles.model import (
-    CallGraph,
-    CallTree,
-    Function,
-    FunctionStats,
-    Profile,
-    Sums,
-)
+from flaskprof.profiles.columns import Columns, SumsColumns
+from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile, Sums
 from flaskprof.profiles.sums import call_graph
 
-__all__ = ["added", "merge"]
+__all__ = ["added", "added_columns", "merge"]
+
+_MOST_CALLS = 2**63 - 1
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
@@ -54,28 +52,95 @@ def _merged_trees(trees: Sequence[CallTree]) -> CallTree:
 
 
 def _merged_graphs(graphs: Sequence[CallGraph]) -> CallGraph:
-    found: dict[Function, list[FunctionStats]] = {}
-    for graph in graphs:
-        for function, stats in graph.functions.items():
-            found.setdefault(function, []).append(stats)
-    functions = {}
-    for function, parts in found.items():
-        edges: dict[Function, list[Sums]] = {}
-        for part in parts:
-            for caller, sums in part.callers.items():
-                edges.setdefault(caller, []).append(sums)
-        functions[function] = FunctionStats(
-            added([part.total for part in parts]),
-            {caller: added(sums) for caller, sums in edges.items()},
+    parts = [graph.columns for graph in graphs]
+    return CallGraph(
+        added_columns((part.names, part) for part in parts),
+        is_sampled=any(graph.is_sampled for graph in graphs),
+    )
+
+
+def added_columns(parts: Iterable[tuple[Sequence[Function], Columns]]) -> Columns:
+    """Add columns up, of which the functions are given these names, the same to some perhaps.
+
+    Functions and callers are in the order in which they appear.
+    """
+    index: dict[Function, int] = {}
+    totals, edges = _Rows(), _Rows()
+    for names, columns in parts:
+        number = [index.setdefault(name, len(index)) for name in names]
+        totals.add(number, columns.total)
+        edges.add(_edge_keys(columns, number), columns.edges)
+    keys = sorted(edges.keys(), key=_function_of)
+    edge_counts = array("i", bytes(4 * (len(index) + 1)))
+    for key in keys:
+        edge_counts[_function_of(key) + 1] += 1
+    return Columns(
+        tuple(index),
+        totals.sums(range(len(index))),
+        array("i", accumulate(edge_counts)),
+        array("i", [key & _CALLER for key in keys]),
+        edges.sums(keys),
+    )
+
+
+_CALLER_BITS = 32
+_CALLER = (1 << _CALLER_BITS) - 1
+
+
+def _edge_keys(columns: Columns, number: Sequence[int]) -> Iterator[int]:
+    """Make one number of those of function and caller, for each edge."""
+    callers = iter(columns.caller)
+    for function, (first, end) in zip(number, pairwise(columns.first_edge), strict=True):
+        key = function << _CALLER_BITS
+        for caller in islice(callers, end - first):
+            yield key | number[caller]
+
+
+def _function_of(key: int) -> int:
+    return key >> _CALLER_BITS
+
+
+class _Rows:
+    """Sums of many parts, and by key which of them are to be added up."""
+
+    def __init__(self) -> None:
+        self._sums = SumsColumns.of(())
+        self._rows: dict[int, list[int]] = {}
+
+    def add(self, keys: Iterable[int], sums: SumsColumns) -> None:
+        """Add the sums of one part, with the key of each."""
+        for row, key in enumerate(keys, len(self._sums.calls)):
+            self._rows.setdefault(key, []).append(row)
+        self._sums.extend(sums)
+
+    def keys(self) -> Iterable[int]:
+        """Return the keys in the order of their first appearance."""
+        return self._rows
+
+    def sums(self, keys: Iterable[int]) -> SumsColumns:
+        """Return what is added up, in the order of these keys."""
+        groups = [self._rows[key] for key in keys]
+        calls, primitive_calls, self_seconds, cumulative_seconds = self._sums
+        return SumsColumns(
+            array("q", [_count([calls[row] for row in rows]) for rows in groups]),
+            array("q", [_count([primitive_calls[row] for row in rows]) for rows in groups]),
+            array("d", [fsum([self_seconds[row] for row in rows]) for rows in groups]),
+            array("d", [fsum([cumulative_seconds[row] for row in rows]) for rows in groups]),
         )
-    return CallGraph(functions, is_sampled=any(graph.is_sampled for graph in graphs))
 
 
 def added(parts: Sequence[Sums]) -> Sums:
-    """Add sums up; times are rounded once, so that their order changes nothing."""
+    """Add sums up; times are rounded once, so that their order changes nothing.
+
+    Calls stay at what a column holds at most, which only made-up profiles come to.
+    """
     return Sums(
-        sum(part.calls for part in parts),
-        sum(part.primitive_calls for part in parts),
-        fsum(part.self_seconds for part in parts),
-        fsum(part.cumulative_seconds for part in parts),
+        _count([part.calls for part in parts]),
+        _count([part.primitive_calls for part in parts]),
+        fsum([part.self_seconds for part in parts]),
+        fsum([part.cumulative_seconds for part in parts]),
     )
+
+
+def _count(counts: Sequence[int]) -> int:
+    return min(sum(counts), _MOST_CALLS)

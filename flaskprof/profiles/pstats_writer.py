@@ -8,7 +8,7 @@ from __future__ import annotations
 import marshal
 
 from flaskprof.profiles.marshal_reader import SAMPLED_MARK
-from flaskprof.profiles.model import CallGraph, FunctionStats, Sums
+from flaskprof.profiles.model import CallGraph
 
 __all__ = ["write_profile"]
 
@@ -24,17 +24,23 @@ def write_profile(graph: CallGraph) -> bytes:
     """
     # The same tuple object for the same function, which marshal then spells out only once;
     # and exact tuples, since it refuses their subclasses.
-    functions = dict(graph.functions)
-    if graph.is_sampled:
-        functions[SAMPLED_MARK] = FunctionStats(Sums(0, 0, 0.0, 0.0))
-    keys = {function: tuple(function) for function in sorted(functions)}
+    columns = graph.columns
+    keys = [tuple(name) for name in columns.names]
+    edges = list(zip(*columns.edges, strict=True))
+    rank = {number: place for place, number in enumerate(columns.by_name)}
+    calls, primitive, self_seconds, cumulative_seconds = columns.total
     stats = {}
-    for function, key in keys.items():
-        of_function = functions[function]
-        calls, primitive, self_seconds, cumulative_seconds = of_function.total
-        callers = {
-            keys[caller]: tuple(of_function.callers[caller])
-            for caller in sorted(of_function.callers)
-        }
-        stats[key] = (primitive, calls, self_seconds, cumulative_seconds, callers)
+    for number in columns.by_name:
+        of_function = range(columns.first_edge[number], columns.first_edge[number + 1])
+        callers = sorted((rank[columns.caller[edge]], edge) for edge in of_function)
+        stats[keys[number]] = (
+            primitive[number],
+            calls[number],
+            self_seconds[number],
+            cumulative_seconds[number],
+            {keys[columns.caller[edge]]: edges[edge] for _, edge in callers},
+        )
+    if graph.is_sampled:
+        stats[tuple(SAMPLED_MARK)] = (0, 0, 0.0, 0.0, {})
+        stats = {key: stats[key] for key in sorted(stats)}
     return marshal.dumps(stats, _MARSHAL_VERSION)

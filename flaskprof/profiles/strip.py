@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from flaskprof.profiles.merge import added
-from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
+from flaskprof.profiles.merge import added_columns
+from flaskprof.profiles.model import CallGraph, Function
 
 __all__ = ["stripped"]
 
@@ -18,27 +17,9 @@ def stripped(graph: CallGraph) -> CallGraph:
 
     Functions that are then the same are added up, and so are their callers.
     """
-    parts: dict[Function, list[FunctionStats]] = {}
-    for function, stats in graph.functions.items():
-        parts.setdefault(_short(function), []).append(stats)
-    return CallGraph(
-        {
-            function: FunctionStats(
-                added([stats.total for stats in same]),
-                _callers([stats.callers for stats in same]),
-            )
-            for function, same in parts.items()
-        },
-        is_sampled=graph.is_sampled,
-    )
-
-
-def _callers(parts: list[Mapping[Function, Sums]]) -> dict[Function, Sums]:
-    edges: dict[Function, list[Sums]] = {}
-    for part in parts:
-        for caller, sums in part.items():
-            edges.setdefault(_short(caller), []).append(sums)
-    return {caller: added(sums) for caller, sums in edges.items()}
+    columns = graph.columns
+    names = [_short(function) for function in columns.names]
+    return CallGraph(added_columns([(names, columns)]), is_sampled=graph.is_sampled)
 
 
 def _short(function: Function) -> Function:

@@ -9,7 +9,12 @@ whether a call is primitive is the same for all calls of a node.
 
 from __future__ import annotations
 
-from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Profile, Sums
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate
+
+from flaskprof.profiles.columns import Columns, SumsColumns
+from flaskprof.profiles.model import CallGraph, CallTree, Profile
 from flaskprof.profiles.walk import steps
 
 __all__ = ["call_graph"]
@@ -28,17 +33,25 @@ def call_graph(profile: Profile) -> CallGraph:
         return profile
     tally = _Tally(profile)
     names = profile.functions
-    callers: list[dict[Function, Sums]] = [{} for _ in names]
-    for (caller, function), row in tally.edges.items():
-        if caller != _NOBODY:
-            callers[function][names[caller]] = tally.sums(row)
-    return CallGraph(
-        {
-            names[function]: FunctionStats(tally.sums(function), callers[function])
-            for function in sorted(set(profile.function))
-        },
-        is_sampled=profile.is_sampled,
+    used = sorted(set(profile.function))
+    number = {function: number for number, function in enumerate(used)}
+    # Those to the same function beside each other, in the order of their appearance.
+    edges = sorted(
+        (number[function], row, number[caller])
+        for (caller, function), row in tally.edges.items()
+        if caller != _NOBODY
     )
+    edge_counts = array("i", bytes(4 * (len(used) + 1)))
+    for function, _, _ in edges:
+        edge_counts[function + 1] += 1
+    columns = Columns(
+        tuple(names[function] for function in used),
+        tally.sums(used),
+        array("i", accumulate(edge_counts)),
+        array("i", [caller for _, _, caller in edges]),
+        tally.sums([row for _, row, _ in edges]),
+    )
+    return CallGraph(columns, is_sampled=profile.is_sampled)
 
 
 class _Tally:
@@ -90,11 +103,11 @@ class _Tally:
             calls[function] += calls[row]
             self_ns[function] += self_ns[row]
 
-    def sums(self, row: int) -> Sums:
-        """Return a row in seconds: integers divide exactly and are rounded once."""
-        return Sums(
-            self._calls[row],
-            self._primitive[row],
-            self._self_ns[row] / _NS_PER_SECOND,
-            self._cumulative_ns[row] / _NS_PER_SECOND,
+    def sums(self, rows: Sequence[int]) -> SumsColumns:
+        """Return rows in seconds: integers divide exactly and are rounded once."""
+        return SumsColumns(
+            array("q", [self._calls[row] for row in rows]),
+            array("q", [self._primitive[row] for row in rows]),
+            array("d", [self._self_ns[row] / _NS_PER_SECOND for row in rows]),
+            array("d", [self._cumulative_ns[row] / _NS_PER_SECOND for row in rows]),
         )

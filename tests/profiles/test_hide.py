@@ -72,7 +72,7 @@ def test_a_chain_of_hidden_functions_is_bridged_from_either_end():
     chain = tree((-1, VIEW, 1, 1), (0, WRAPPER, 1, 1), (1, OFF, 1, 1), (2, LOAD, 1, 1))
     clean = call_graph(tree((-1, VIEW, 1, 1), (0, LOAD, 1, 1))).functions[LOAD]
     graph = call_graph(chain)
-    backwards = CallGraph(dict(reversed(graph.functions.items())))
+    backwards = CallGraph(dict(reversed(list(graph.functions.items()))))
     assert without(graph, is_own).functions[LOAD] == clean
     assert without(backwards, is_own).functions[LOAD] == clean
     assert call_graph(without(chain, is_own)).functions[LOAD] == clean
