@@ -29,9 +29,9 @@ def command(
     """Write the profile of a capture for another tool.
 
     ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
-    pstats and snakeviz read prof, go tool pprof reads pprof, KCachegrind callgrind. Formats
-    that consist of whole stacks have them estimated where they were not recorded, and say
-    so in the topmost frame.
+    pstats and snakeviz read prof, go tool pprof reads pprof (with -filefunctions it tells
+    functions of one name apart), KCachegrind callgrind. Formats that consist of whole stacks
+    have them estimated where they were not recorded, and say so in the topmost frame.
     """
     settings = load_settings(dir=dir)
     row = chosen_format(format, output)

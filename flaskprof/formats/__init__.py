@@ -17,6 +17,7 @@ from flaskprof.formats.callgrind import write_callgrind
 from flaskprof.formats.collapsed import is_collapsed, read_collapsed, write_collapsed
 from flaskprof.formats.pprof import is_gzipped, read_pprof, write_pprof
 from flaskprof.formats.speedscope import write_speedscope
+from flaskprof.formats.spread import spread
 from flaskprof.profiles.estimate import estimate
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallTree, Profile
@@ -55,7 +56,7 @@ class Format:
 
 def stacks(profile: Profile) -> CallTree:
     """Return a profile's call tree; that of a call graph is estimated and says so."""
-    return profile if isinstance(profile, CallTree) else estimate(profile).to_call_tree()
+    return profile if isinstance(profile, CallTree) else spread(profile, estimate(profile))
 
 
 def _labels(record: CaptureRecord) -> dict[str, str]:

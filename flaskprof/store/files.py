@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from flaskprof.formats import FORMATS, format_in, read_file
 from flaskprof.ids import new_capture_id
 from flaskprof.profiles.estimate import ESTIMATED
 from flaskprof.profiles.marshal_reader import MAX_BYTES
-from flaskprof.profiles.model import CallTree, Profile
+from flaskprof.profiles.model import CallGraph, CallTree, Profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
 from flaskprof.store import SORTS, CapturePage, CaptureQuery
@@ -42,6 +42,8 @@ _ESTIMATED_NOTE = (
 )
 _SUFFIXES = (".prof", ".pb.gz")
 """What captures have beside their metadata."""
+_AGREED = 1.01
+"""How many times as long as all own times roots may take: profilers round them."""
 _STACKS = FORMATS["pprof"].suffix
 _FOUND = tuple(row.suffix for row in FORMATS.values() if row.read is not None)
 """What names of profiles in folders end with."""
@@ -258,8 +260,22 @@ def _description(profile: Profile) -> _Description:
     exactness = "sampled" if profile.is_sampled else "exact"
     has_stacks = isinstance(profile, CallTree)
     graph = call_graph(profile)
-    notes = (_ESTIMATED_NOTE,) if ESTIMATED in graph.functions else ()
-    return graph.total_seconds, exactness, notes, has_stacks
+    notes = [_ESTIMATED_NOTE] if ESTIMATED in graph.functions else []
+    if not has_stacks and (roots_seconds := _of_roots(graph)) > _AGREED * graph.total_seconds:
+        notes.append(
+            "The sums in this file do not agree with each other, which is so where threads or "
+            f"tasks waited: functions took {graph.total_seconds * 1000:,.4g} ms of their own, "
+            f"those that nobody called {roots_seconds * 1000:,.4g} ms with their callees. "
+            "Percentages in tables are of the former, the flame view is as wide as the latter."
+        )
+    return graph.total_seconds, exactness, tuple(notes), has_stacks
+
+
+def _of_roots(graph: CallGraph) -> float:
+    """Return the seconds, with callees, of the functions that nobody called."""
+    columns = graph.columns
+    times = zip(pairwise(columns.first_edge), columns.total.cumulative_seconds, strict=True)
+    return sum([seconds for (begin, end), seconds in times if begin == end])
 
 
 def _is_wanted(query: CaptureQuery, file: _File) -> bool:

@@ -125,7 +125,7 @@ class Viewer:
             if not request.environ.get("PATH_INFO"):
                 return _with_slash(request, links)
             if endpoint in _FILES:
-                return _FILES[endpoint](arguments["name"], request.args.get("v", ""))
+                return _FILES[endpoint](arguments["name"], request)
             answer = VIEWS[endpoint](
                 self._visit(request.args, links, f"{request.scheme}://{request.host}"),
                 **arguments,
@@ -247,12 +247,7 @@ def _download(download: Download) -> Response:
 
 
 def _data(data: Data, request: Request) -> Response:
-    headers = {**_SECURITY, "Vary": "Accept-Encoding"}
-    if not _takes_gzip(request):
-        body = gzip.decompress(data.packed)
-        return Response(body, 200, headers, content_type="application/json")
-    headers["Content-Encoding"] = "gzip"
-    return Response(data.packed, 200, headers, content_type="application/json")
+    return _unpacked_if_wanted(data.packed, _SECURITY, "application/json", request)
 
 
 def _compressed(response: Response, request: Request) -> Response:
@@ -260,10 +255,12 @@ def _compressed(response: Response, request: Request) -> Response:
 
     No page holds a secret, which its length could give away.
     """
-    body = response.get_data()
     headers = response.headers
-    is_as_it_is = "Content-Disposition" in headers or "Content-Encoding" in headers
-    if is_as_it_is or len(body) < _WORTH_COMPRESSING:
+    is_final = "Content-Disposition" in headers or "Content-Encoding" in headers
+    if is_final or "Accept-Encoding" in headers.get("Vary", ""):
+        return response
+    body = response.get_data()
+    if len(body) < _WORTH_COMPRESSING:
         return response
     response.vary.add("Accept-Encoding")
     if _takes_gzip(request):
@@ -277,19 +274,30 @@ def _takes_gzip(request: Request) -> bool:
     return request.accept_encodings["gzip"] > 0
 
 
-def _asset(name: str, version: str) -> Response:
+def _unpacked_if_wanted(
+    packed: bytes, headers: Mapping[str, str], content_type: str, request: Request
+) -> Response:
+    """Send what is kept compressed by gzip, as it is to whoever takes that."""
+    headers = {**headers, "Vary": "Accept-Encoding"}
+    if _takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        return Response(packed, 200, headers, content_type=content_type)
+    return Response(gzip.decompress(packed), 200, headers, content_type=content_type)
+
+
+def _asset(name: str, request: Request) -> Response:
     asset = assets().get(name)
     if asset is None:
         raise NotFound
     headers = dict(_SECURITY)
     # During a deployment old and new versions answer side by side: only the bytes that
     # were asked for are kept.
-    if version == asset.version:
+    if request.args.get("v") == asset.version:
         headers["Cache-Control"] = _FOR_EVER
-    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+    return _unpacked_if_wanted(asset.packed, headers, asset.mimetype, request)
 
 
-def _speedscope(name: str, _: str) -> Response:
+def _speedscope(name: str, request: Request) -> Response:
     """Serve a file of speedscope; those but its page have their version in their name."""
     asset = speedscope().get(name)
     if asset is None:
@@ -297,7 +305,7 @@ def _speedscope(name: str, _: str) -> Response:
     headers = {**_SECURITY, "Content-Security-Policy": _SPEEDSCOPE_POLICY}
     if name != SPEEDSCOPE_PAGE:
         headers["Cache-Control"] = _FOR_EVER
-    return Response(asset.body, 200, headers, content_type=asset.mimetype)
+    return _unpacked_if_wanted(asset.packed, headers, asset.mimetype, request)
 
 
 _FILES = {"asset": _asset, "speedscope": _speedscope}

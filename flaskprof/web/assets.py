@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
+import gzip
+from functools import cache, cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -27,12 +28,18 @@ _TYPES = {
 }
 
 
-class Asset(NamedTuple):
+class Asset:
     """A static file; `version` changes with its content."""
 
-    body: bytes
-    mimetype: str
-    version: str
+    def __init__(self, body: bytes, mimetype: str) -> None:
+        self.body = body
+        self.mimetype = mimetype
+        self.version = blake2b(body, digest_size=8).hexdigest()
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The file compressed by gzip, once for all who ask for it."""
+        return gzip.compress(self.body, mtime=0)
 
 
 @cache
@@ -51,9 +58,7 @@ def _files(folder: str) -> dict[str, Asset]:
     found = {}
     for path in sorted((_HERE / folder).iterdir()):
         if path.suffix in _TYPES:
-            body = path.read_bytes()
-            version = blake2b(body, digest_size=8).hexdigest()
-            found[path.name] = Asset(body, _TYPES[path.suffix], version)
+            found[path.name] = Asset(path.read_bytes(), _TYPES[path.suffix])
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -19,7 +20,7 @@ from flaskprof.profiles.sums import call_graph
 from flaskprof.profiles.table import ordered, rows_of
 from flaskprof.record import CaptureRecord
 from flaskprof.web.assets import assets, templates
-from flaskprof.web.figures import Figure, Moment, count, moment, seconds
+from flaskprof.web.figures import Figure, Moment, count, moment, seconds, visible
 from flaskprof.web.flame_data import flame_json
 from flaskprof.web.rows import FunctionRow, function_row
 from flaskprof.web.subject import is_foreign
@@ -46,6 +47,7 @@ class PageView(NamedTuple):
     total: Figure
     rows: list[FunctionRow]
     functions: Figure
+    notes: Sequence[str]
     policy: str
     styles: Markup
     scripts: tuple[Markup, Markup]
@@ -76,6 +78,7 @@ def write_page(profile: Profile, record: CaptureRecord) -> bytes:
         total=seconds(drawn.total_ns[0] / 10**9),
         rows=[function_row(row, url="") for row in rows_of(graph, found[:_ROWS])],
         functions=count(len(found)),
+        notes=[visible(note) for note in record.notes],
         policy=policy,
         styles=styles,
         scripts=scripts,

@@ -40,7 +40,7 @@ WINDOWS: Mapping[str, float] = {"5m": MINUTES, "1h": HOUR}
 ROWS_AT_FIRST = 50
 
 # A bar is this wide and at most this high; the marks of captures lie on the line below.
-_BAR_WIDTH = 10
+_BAR_WIDTH = 16
 _BAR_HEIGHT = 22
 _LEAST_HEIGHT = 1.5
 
@@ -108,7 +108,12 @@ _COLUMNS = (
     Column("number", "p99", "99 % of the requests took no longer; estimated", "p99"),
     Column("number", "Errors", "Share of answers with a status from 500 on", "errors"),
     Column("timing", "Time", "Share of the time that all requests took together", "time"),
-    Column("timing", "CPU", "Share of the processor time of all requests", "cpu"),
+    Column(
+        "timing",
+        "CPU",
+        "Share of the processor time of all requests; estimated where it was measured of some",
+        "cpu",
+    ),
     Column(
         "spread",
         "Latency",
@@ -205,9 +210,15 @@ def wanted(rows: Sequence[Measures], state: OverviewState) -> list[Measures]:
     return found
 
 
-def route_heads(state: OverviewState, here: Callable[[OverviewState], str]) -> list[Head]:
+def route_heads(
+    state: OverviewState, bounds_ns: Sequence[int], here: Callable[[OverviewState], str]
+) -> list[Head]:
     """Return the heads of the table; `here` gives the URL of a state."""
-    return [_head(column, state, here) for column in _COLUMNS]
+    *heads, latency = [_head(column, state, here) for column in _COLUMNS]
+    if bounds_ns:
+        ends = f"{_plain(bounds_ns[0])} to {_plain(bounds_ns[-1])}"
+        latency = latency._replace(text=f"{latency.text}, {ends}")
+    return [*heads, latency]
 
 
 def _head(column: Column, state: OverviewState, here: Callable[[OverviewState], str]) -> Head:
@@ -255,11 +266,18 @@ def route_row(
 
 
 def quantile_figure(value: float | None, bounds_ns: Sequence[int]) -> Figure:
-    """Show a quantile; of one above all bounds no more is known than that it is there."""
+    """Show a quantile, and between which bounds it lies, which is what is known of it.
+
+    Of one above all bounds no more is known than that it is there.
+    """
     figure = seconds(value)
-    if value is None or not bounds_ns or value * 1e9 < bounds_ns[-1]:
+    if value is None or not bounds_ns:
         return figure
-    return figure._replace(text=f"≥ {figure.text}", exact="or more")
+    if value * 1e9 >= bounds_ns[-1]:
+        return figure._replace(text=f"≥ {figure.text}", exact="or more")
+    place = bisect_left(bounds_ns, round(value * 1e9))
+    lower = _plain(bounds_ns[place - 1]) if place else "0 s"
+    return figure._replace(exact=f"between {lower} and {_plain(bounds_ns[place])}; estimated")
 
 
 def route_url(route: str, method: str, links: Links) -> str:
@@ -280,13 +298,15 @@ def _bars(bounds_ns: Sequence[int], buckets: Sequence[int]) -> list[Bar]:
 
 
 def _between(bounds_ns: Sequence[int], place: int) -> str:
-    def text(bound: int) -> str:
-        figure = seconds(bound / 1e9)
-        return f"{figure.text.rstrip('0').rstrip('.')} {figure.unit}"
-
     if place == len(bounds_ns):
-        return f"above {text(bounds_ns[-1])}" if bounds_ns else "any time"
-    return f"up to {text(bounds_ns[place])}"
+        return f"above {_plain(bounds_ns[-1])}" if bounds_ns else "any time"
+    return f"up to {_plain(bounds_ns[place])}"
+
+
+def _plain(bound_ns: int) -> str:
+    figure = seconds(bound_ns / 1e9)
+    text = figure.text.rstrip("0").rstrip(".") if "." in figure.text else figure.text
+    return f"{text} {figure.unit}"
 
 
 def _mark(bounds_ns: Sequence[int], capture_id: str, duration: float, *, links: Links) -> Mark:

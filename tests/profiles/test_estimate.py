@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaskprof.errors import BadProfile
-from flaskprof.profiles.estimate import ESTIMATED, LEFT_OUT, ROOT, Mark, estimate
+from flaskprof.profiles.estimate import ROOT, Mark, estimate
 from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
 from flaskprof.profiles.sums import call_graph
 
@@ -306,24 +306,6 @@ def test_a_circle_that_nobody_enters_is_entered_at_its_longest_function():
 def test_nothing_gives_the_root_alone():
     found = estimate(CallGraph({}))
     assert (len(found), found.total_ns[0]) == (1, 0)
-
-
-def test_for_other_tools_it_is_a_call_tree_that_says_what_it_is():
-    exact = tree((-1, 0, 7, 980), (0, 1, 1, 11), (1, 2, 1, 9))
-    found = estimate(call_graph(exact), least_share=0.01).to_call_tree()
-    assert times_by_stack(found) == {
-        (ESTIMATED,): 1000,
-        (ESTIMATED, A): 1000,
-        (ESTIMATED, A, B): 20,
-        (ESTIMATED, A, B, LEFT_OUT): 9,
-    }
-    assert list(found.calls) == [0, 7, 1, 0]
-
-
-@settings(max_examples=30, deadline=None)
-@given(trees(recursive=False))
-def test_as_a_call_tree_it_keeps_all_of_the_time(exact):
-    assert estimate(call_graph(exact)).to_call_tree().total_ns == exact.total_ns
 
 
 def test_times_beyond_what_can_be_drawn_are_refused_with_the_reason():

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from flaskprof.errors import BadProfile, CaptureNotFound, StoreError
-from flaskprof.formats import FORMATS
+from flaskprof.formats import FORMATS, stacks
 from flaskprof.formats.pprof import read_pprof, write_pprof
 from flaskprof.ids import new_capture_id
-from flaskprof.profiles.estimate import estimate
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
 from flaskprof.profiles.pstats_writer import write_profile
@@ -52,7 +51,7 @@ def test_a_folder_stands_for_the_profiles_below_it(make, tmp_path):
 def test_of_a_capture_in_a_folder_the_file_with_whole_stacks_is_taken(make, tmp_path):
     path = make("one.prof")
     graph = read_profile(path.read_bytes())
-    tree = estimate(graph).to_call_tree()
+    tree = stacks(graph)
     path.with_suffix(".pb.gz").write_bytes(
         write_pprof(tree, labels={}, started=0, duration_seconds=0)
     )
@@ -60,8 +59,8 @@ def test_of_a_capture_in_a_folder_the_file_with_whole_stacks_is_taken(make, tmp_
     (tmp_path / "three.collapsed").write_text("a;b 7\n")
     store = FileStore([tmp_path])
     assert titles(store) == ["one.pb.gz", "three.collapsed", "two.prof"]
-    stacks = {record.title: record.has_stacks for record in store.list(CaptureQuery()).records}
-    assert stacks == {"one.pb.gz": True, "three.collapsed": True, "two.prof": False}
+    found = {record.title: record.has_stacks for record in store.list(CaptureQuery()).records}
+    assert found == {"one.pb.gz": True, "three.collapsed": True, "two.prof": False}
 
 
 def test_a_file_that_is_named_twice_is_there_once(make, tmp_path, monkeypatch):
@@ -296,3 +295,20 @@ def test_a_file_that_is_named_is_read_once_until_it_changes(make):
     assert read == ["once.prof"] * 2
     assert store.stamp(record.id, ".prof") in stamps
     assert len(stamps) == 2
+
+
+def test_sums_that_do_not_agree_are_called_so(tmp_path, make):
+    waits = Function("/lib/threading.py", 973, "Thread.start")
+    work = Function("/srv/app.py", 3, "work")
+    graph = CallGraph(
+        {
+            waits: FunctionStats(Sums(1, 1, 0.5, 9.0)),
+            work: FunctionStats(Sums(1, 1, 1.0, 1.0), {waits: Sums(1, 1, 1.0, 1.0)}),
+        }
+    )
+    (tmp_path / "threads.prof").write_bytes(write_profile(graph))
+    store = FileStore([tmp_path / "threads.prof", make("agrees.prof")])
+    notes = {record.title: record.notes for record in store.list(CaptureQuery()).records}
+    assert notes["agrees.prof"] == ()
+    (note,) = notes["threads.prof"]
+    assert "functions took 1,500 ms of their own, those that nobody called 9,000 ms" in note

@@ -149,6 +149,14 @@ def test_a_page_holds_all_it_needs_and_allows_nothing_else(record):
     assert "3 of" in text
 
 
+def test_a_page_says_what_limits_it_and_what_its_keys_are(store):
+    record = store.add(b"", title="x", notes=("<b>Its sums</b> do not agree.\u202e",))
+    text = EXPORTS["html"].write(SHOP, record).decode()
+    assert r"&lt;b&gt;Its sums&lt;/b&gt; do not agree.\u202e" in text
+    keys = re.search("<details class=.keys.>(.*?)</details>", text, re.DOTALL)[1]
+    assert {"/", "o", "Enter", "n N"} <= set(re.findall("<kbd>(.*?)</kbd>", keys))
+
+
 @pytest.mark.parametrize("name", ["svg", "html"])
 def test_they_are_downloads_that_no_browser_opens(client, record, name):
     for query in ("", "?app=1"):

@@ -105,6 +105,37 @@ def test_it_shows_what_is_new_while_its_state_and_the_focus_stay(page, shop):
     assert found == []
 
 
+def test_a_row_that_is_walked_on_keeps_the_focus_as_it_refreshes(page, shop):
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    name = page.evaluate("document.activeElement.querySelector('th').innerText")
+    for number in (3, 4):
+        shop.flies(f"/new-{number}", number)
+        page.clock.run_for(5000)
+        page.wait_for_selector(f"table.flying >> text=/new-{number}")
+        assert page.evaluate("document.activeElement.tagName") == "TR"
+        assert page.evaluate("document.activeElement.querySelector('th').innerText") == name
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.querySelector('th').innerText") == name
+
+
+def test_the_dots_of_a_histogram_are_walked_and_opened_by_keys(page, shop):
+    dots = "tr:first-child svg.spread a"
+    assert page.locator(f"{dots}[tabindex='-1']").count() == page.locator(dots).count() - 1
+    page.locator(dots).first.focus()
+    hrefs = [dot.get_attribute("href") for dot in page.locator(dots).all()]
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == hrefs[1]
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == hrefs[0]
+    page.keyboard.press("ArrowRight")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url.endswith(hrefs[1])
+
+
 def test_it_can_be_stopped_and_stays_stopped_until_it_is_to_go_on(page, shop):
     asked = questions(page)
     page.click("button:text('Stop refreshing')")

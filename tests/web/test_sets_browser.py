@@ -3,9 +3,13 @@
 The screenshots that it takes are left in ``artefacts/viewer``.
 """
 
+from itertools import pairwise
+
 import pytest
 from browsing import SHOTS, SIZES, faults, follow, serious_violations
 
+from flaskprof.store.files import FileStore
+from flaskprof.web.app import Viewer
 from flaskprof.web.links import Links
 
 pytestmark = pytest.mark.browser
@@ -101,6 +105,41 @@ def test_buttons_say_how_many_are_chosen_and_wait_for_enough(browser, serve, vie
     assert (compare.inner_text(), compare.is_disabled()) == ("Compare 2 selected", False)
     boxes.nth(2).check()
     assert (merge.is_disabled(), compare.is_disabled()) == (False, True)
+    page.close()
+
+
+def test_all_of_a_page_are_chosen_at_once_but_what_cannot_be_shown(
+    browser, serve, settings, tmp_path, flask_prof
+):
+    for name in "abc":
+        (tmp_path / f"{name}.prof").write_bytes(flask_prof)
+    (tmp_path / "broken.prof").write_bytes(b"no profile")
+    page = browser.new_page(viewport=SIZES["phone"])
+    page.goto(serve(Viewer(FileStore([tmp_path]), settings=settings)) + "/captures")
+    page.get_by_label("Choose all on this page").check()
+    assert page.inner_text("#chosen button >> nth=0") == "Merge 3 selected"
+    with page.expect_navigation():
+        page.click("text=Merge 3 selected")
+    assert page.inner_text("h1") == "3 captures"
+    page.go_back()
+    page.wait_for_function("!document.querySelector('#chosen button').disabled")
+    page.get_by_label("Choose all on this page").uncheck()
+    assert page.locator("tbody input:checked").count() == 0
+    page.close()
+
+
+def test_the_whole_histogram_is_seen_on_a_phone(browser, serve, viewer, pages):
+    page = browser.new_page(viewport=SIZES["phone"])
+    page.goto(serve(viewer) + pages["route"])
+    box = page.locator("svg.histogram").bounding_box()
+    assert box["x"] + box["width"] <= SIZES["phone"]["width"]
+    texts = [text.bounding_box() for text in page.locator("svg.histogram text").all()]
+    shown = [text for text in texts if text and text["width"]]
+    assert len(shown) >= 2
+    marks = sorted(
+        (text["x"], text["width"]) for text in shown if text["y"] < shown[0]["y"] + 2
+    )
+    assert all(x + width <= after for (x, width), (after, _) in pairwise(marks))
     page.close()
 
 

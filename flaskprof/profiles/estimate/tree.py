@@ -6,8 +6,7 @@ from array import array
 from dataclasses import dataclass
 from enum import IntFlag
 
-from flaskprof.profiles.builder import TreeBuilder
-from flaskprof.profiles.model import CallTree, Function
+from flaskprof.profiles.model import Function
 
 __all__ = ["ESTIMATED", "LEFT_OUT", "ROOT", "EstimatedTree", "Mark"]
 
@@ -62,22 +61,3 @@ class EstimatedTree:
             if above >= 0:
                 left[above] -= total
         return left
-
-    def to_call_tree(self) -> CallTree:
-        """Return the tree for tools that know of no bounds.
-
-        Its only root is `ESTIMATED`, so that whoever sees it sees what it is; what was left
-        out is called `LEFT_OUT`.
-        """
-        functions = (*self.functions[:-1], ESTIMATED, LEFT_OUT)
-        builder = TreeBuilder()
-        nodes: list[int] = []
-        for node, left_out_ns in enumerate(self.left_out_ns()):
-            above = self.parent[node]
-            place = builder.node(nodes[above] if above >= 0 else -1, self.function[node])
-            nodes.append(place)
-            builder.add(place, self.calls[node], self.self_ns[node])
-            if left_out_ns > 0:
-                rest = builder.node(place, len(functions) - 1)
-                builder.add(rest, 0, left_out_ns)
-        return builder.tree(functions, is_sampled=self.is_sampled)

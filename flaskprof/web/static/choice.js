@@ -3,10 +3,12 @@
 "use strict";
 
 const form = document.getElementById("chosen");
-const boxes = [...document.querySelectorAll("input[form=chosen]")];
+const boxes = [...document.querySelectorAll("input[form=chosen]:enabled")];
+const all = document.createElement("input");
 
 function count() {
   const chosen = boxes.filter((box) => box.checked).length;
+  all.checked = chosen === boxes.length;
   for (const button of form.querySelectorAll("button[data-least]")) {
     const { least, most, text } = button.dataset;
     button.disabled = chosen < Number(least) || chosen > Number(most);
@@ -14,7 +16,13 @@ function count() {
   }
 }
 
-if (form) {
+if (form && boxes.length) {
+  all.type = "checkbox";
+  all.setAttribute("aria-label", "Choose all on this page");
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+  });
+  document.querySelector(".captures thead th").prepend(all, " ");
   document.addEventListener("change", count);
   // The browser puts back what was chosen when the page is returned to.
   addEventListener("pageshow", count);

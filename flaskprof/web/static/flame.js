@@ -78,8 +78,7 @@ class FlameView {
       ? { left, right } : this.extent(this.zoomed);
     this.link();
     this.search();
-    this.arrange();
-    this.reveal(this.focus);
+    this.arrange(true);
   }
 
   // Change the state; `isStep` makes a step that the back button undoes. What moves all the
@@ -274,8 +273,13 @@ class FlameView {
     this.show({ left: this.timeAt(pixels), right: this.timeAt(pixels + this.width) });
   }
 
-  // Scroll until the row of a node is in sight, with some rows around it; the window, too.
   reveal(node) {
+    this.scrollTo(node);
+    this.draw();
+  }
+
+  // Scroll until the row of a node is in sight, with some rows around it; the window, too.
+  scrollTo(node) {
     const { scroll, box } = this.part;
     const top = this.row(this.tree.depth[node]) * ROW;
     if (top - 5 * ROW < scroll.scrollTop) scroll.scrollTop = top - 5 * ROW;
@@ -284,7 +288,6 @@ class FlameView {
     const y = this.canvas.getBoundingClientRect().top - scroll.scrollTop + top;
     const free = Math.min(innerHeight, box.getBoundingClientRect().top) - 2 * ROW;
     scrollBy(0, Math.min(0, y) + Math.max(0, y - free));
-    this.draw();
   }
 
   // Put the keyboard's box on a node, and zoom out as far as it takes to see that.
@@ -348,7 +351,7 @@ class FlameView {
   }
 
   // Fit the canvas to its frame and the frame to the tree; read colours; set what is around.
-  arrange() {
+  arrange(isRevealing = false) {
     if (!this.tree || !this.tree.whole) return;
     const { canvas, part, state, tree } = this;
     part.space.style.height = `${tree.depths * ROW}px`;
@@ -367,6 +370,7 @@ class FlameView {
     canvas.width = Math.round(this.width * this.ratio);
     canvas.height = Math.round(this.height * this.ratio);
     this.readColours();
+    if (isRevealing) this.scrollTo(this.focus);
     this.paint();
   }
 
@@ -777,8 +781,7 @@ class FlameView {
     }
     else if (what === "flip") {
       this.put({ shape: this.isFlipped ? "" : "flame" }, true);
-      this.arrange();
-      this.reveal(this.focus);
+      this.arrange(true);
     } else if (this.pageSwitch) this.pageSwitch.click();
     else if (what === "app") {
       // What has the same stack there stays zoomed and in focus.

@@ -21,21 +21,30 @@ function isInUse() {
   return !selection.isCollapsed && region.contains(selection.anchorNode);
 }
 
-function address(element) {
-  return element && region.contains(element) ? element.getAttribute("href") : null;
+// What an element is about: the same in the page as it was and as it is.
+function about(element) {
+  return element.getAttribute("aria-labelledby") ?? element.getAttribute("href")
+    ?? element.querySelector("a[href]")?.getAttribute("href");
+}
+
+function alike(element) {
+  const section = (one) => one.closest("section")?.getAttribute("aria-labelledby");
+  return [...region.querySelectorAll(element.tagName)].find((one) =>
+    about(one) === about(element) && section(one) === section(element));
 }
 
 function replace(fresh) {
-  const focused = address(document.activeElement);
+  const focused = document.activeElement;
+  const isHere = region.contains(focused);
   const places = [...region.querySelectorAll(".scroller")].map((one) => one.scrollLeft);
   region.replaceChildren(...fresh.childNodes);
   region.querySelectorAll(".scroller").forEach((one, number) => {
     one.scrollLeft = places[number] || 0;
   });
-  if (focused !== null) {
-    const links = [...region.querySelectorAll("a[href]")];
-    const same = links.find((link) => address(link) === focused);
-    if (same) same.focus({ preventScroll: true });
+  const same = isHere && alike(focused);
+  if (same) {
+    if (focused.hasAttribute("tabindex")) same.setAttribute("tabindex", "0");
+    same.focus({ preventScroll: true });
   }
 }
 

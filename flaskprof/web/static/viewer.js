@@ -81,6 +81,18 @@
     else dialog.showModal();
   };
 
+  // Of the captures in a histogram one is in the order of Tab, the others beside it.
+  const mark = (step) => {
+    const link = document.activeElement.closest("svg a");
+    if (!link) return false;
+    const every = all("a", link.closest("svg"));
+    const next = every[every.indexOf(link) + step] ?? link;
+    link.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+    return true;
+  };
+
   const follow = (link) => {
     if (!link) return false;
     link.click();
@@ -121,8 +133,8 @@
     k: () => walk(-1),
     ArrowDown: () => walk(1),
     ArrowUp: () => walk(-1),
-    ArrowRight: () => fold(true),
-    ArrowLeft: () => fold(false),
+    ArrowRight: () => mark(1) || fold(true),
+    ArrowLeft: () => mark(-1) || fold(false),
     Home: () => current === document.activeElement && (focus(rows()[0]), true),
     End: () => current === document.activeElement && (focus(rows().at(-1)), true),
     Enter: open,

@@ -129,7 +129,7 @@ def overview(visit: Visit) -> Page:
         ],
         span="" if window is None else in_words(window.seconds),
         total=_total(window),
-        heads=route_heads(state, here),
+        heads=route_heads(state, bounds_ns, here),
         routes=[
             route_row(row, bounds_ns, marks.get(row.route, ()), links=visit.links)
             for row in shown
