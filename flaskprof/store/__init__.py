@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,6 +71,10 @@ class Store(Protocol):
     @property
     def holds(self) -> str:
         """What it is a collection of, in the plural: "captures" or "files"."""
+        ...
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Look for what is new once, for all that this thread asks in the context."""
         ...
 
     def list(self, query: CaptureQuery) -> CapturePage:

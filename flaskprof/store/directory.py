@@ -15,7 +15,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,6 +184,10 @@ class DirectoryStore:
                 with suppress(OSError):  # not empty
                     for path in (day.path, *day.path.parents[:2]):
                         path.rmdir()
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Look for what is new once, for all that this thread asks in the context."""
+        return self._index.at_once()
 
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of captures."""

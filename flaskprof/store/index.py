@@ -127,6 +127,19 @@ class CaptureIndex:
         self._captures = captures
         self._file = captures / _NAME
         self._memory: _Memory | None = None
+        self._look = _Look()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Bring the index up to date but once for all that this thread asks in the context."""
+        if self._look.is_shared:
+            yield
+            return
+        self._look.is_shared = True
+        try:
+            yield
+        finally:
+            self._look.is_shared = self._look.is_done = False
 
     def page(self, query: CaptureQuery) -> CapturePage:
         """Bring the index up to date and return one page of it.
@@ -196,20 +209,41 @@ class CaptureIndex:
                 )
         if self._memory is None or self._memory.pid != os.getpid():
             self._memory = _Memory()
+            self._look.is_done = False
         with self._memory.lock:
-            return _fresh(self._memory.connection, self._captures, select)
+            return self._fresh(self._memory.connection, select)
 
     def _read_file(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
         try:
             with closing(_connect(self._file)) as connection:
-                return _fresh(connection, self._captures, select)
+                return self._fresh(connection, select)
         except sqlite3.OperationalError:
             raise  # not the file's content: it is locked, read-only, on a full disk
         except (sqlite3.DatabaseError, StoreError):
             layout.remove(self._file)
             layout.remove(self._file.with_name(_NAME + "-journal"))
+        self._look.is_done = False
         with closing(_connect(self._file)) as connection:
-            return _fresh(connection, self._captures, select)
+            return self._fresh(connection, select)
+
+    def _fresh(
+        self,
+        connection: sqlite3.Connection,
+        select: Callable[[sqlite3.Connection], Selected],
+    ) -> Selected:
+        """Select from the index as it is once it is up to date."""
+        if not self._look.is_done:
+            _refresh(connection, self._captures)
+            self._look.is_done = self._look.is_shared
+        with _transaction(connection, "DEFERRED"):
+            return select(connection)
+
+
+class _Look(threading.local):
+    """Whether a thread asks several things at once, and the index is fresh for them."""
+
+    is_shared = False
+    is_done = False
 
 
 class _Memory:
@@ -237,16 +271,6 @@ def _connect(file: Path | str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _fresh(
-    connection: sqlite3.Connection,
-    captures: Path,
-    select: Callable[[sqlite3.Connection], Selected],
-) -> Selected:
-    _refresh(connection, captures)
-    with _transaction(connection, "DEFERRED"):
-        return select(connection)
 
 
 def _durations(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:

@@ -126,10 +126,10 @@ class Viewer:
                 return _with_slash(request, links)
             if endpoint in _FILES:
                 return _FILES[endpoint](arguments["name"], request)
-            answer = VIEWS[endpoint](
-                self._visit(request.args, links, f"{request.scheme}://{request.host}"),
-                **arguments,
-            )
+            visit = self._visit(request.args, links, f"{request.scheme}://{request.host}")
+            # A page asks the store for this and that, and what is there is the same for all.
+            with self._store.at_once():
+                answer = VIEWS[endpoint](visit, **arguments)
             return _answer(answer, request, self._frame(links))
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))

@@ -61,9 +61,10 @@ def _part(change: Change, comparison: Comparison) -> str:
         calls = f" in {_calls(new.calls)}"
         if change.before and change.after and change.calls:
             calls += f" instead of {count(old.calls).text}"
-    if change.before is None:
+    has_presence = comparison.has_like_counts
+    if change.before is None and has_presence:
         return f"most is new in {where}: {_time(new.self_seconds)} of its own{calls}"
-    if change.after is None:
+    if change.after is None and has_presence:
         return f"most went with {where}: {_time(old.self_seconds)} of its own"
     if not change.self_seconds:
         return (

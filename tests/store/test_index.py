@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -278,3 +279,28 @@ def test_a_fork_does_not_inherit_a_held_lock(store, index_file):
     answer = os.read(read_end, 1000).decode()
     os.close(read_end)
     assert answer == record.id
+
+
+def test_what_is_asked_at_once_is_answered_as_of_the_first_question(store):
+    first = save(store)
+    with store.at_once():
+        assert listed(store) == [first.id]
+        second = save(store)
+        assert listed(store) == [first.id]
+        assert store.marks(4) == {("", ""): [(first.id, 0.25)]}
+        with store.at_once():  # within is the same
+            assert listed(store) == [first.id]
+        assert listed(store) == [first.id]
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(listed, store).result() == [second.id, first.id]
+    assert listed(store) == [second.id, first.id]
+
+
+def test_a_question_that_failed_is_not_the_last_word(store, index_file):
+    record = save(store)
+    with store.at_once():
+        index_file.write_bytes(b"no database" * 100)
+        assert listed(store) == [record.id]
+        index_file.write_bytes(b"no database" * 100)
+        assert listed(store) == [record.id]
+    assert listed(store) == [record.id]

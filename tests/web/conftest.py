@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import flask
 import pytest
@@ -74,6 +75,9 @@ class MemoryStore:
             if all(v is None or _sendable(getattr(record, k)) == v for k, v in wanted.items())
             and query.search.casefold() in record.route.casefold()
         ]
+
+    def at_once(self):
+        return nullcontext()
 
     def list(self, query: CaptureQuery) -> CapturePage:
         everything = list(self.records.values())

@@ -13,9 +13,10 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from flaskprof.profiles.diff import Change, Comparison, Mean, compare
 from flaskprof.profiles.flame.difference import difference
+from flaskprof.profiles.fold import folded
 from flaskprof.profiles.mean import mean
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import kind_of, label
+from flaskprof.profiles.paths import Kind, kind_of, label
 from flaskprof.web.differences import (
     count_difference,
     seconds_difference,
@@ -238,7 +239,7 @@ def compare_page(visit: Visit) -> Page | Redirect:
             for column in _COLUMNS
             if has_calls or column.sort not in _OF_CALLS
         ],
-        rows=[_row(change, both, longest) for change in shown],
+        rows=[_row(change, both, longest, has_like_counts=has_calls) for change in shown],
         matching=count(len(matching)),
         first=start + 1,
         last=last,
@@ -255,6 +256,10 @@ def compare_tree(visit: Visit) -> Data:
         side.tree if len(side.ids) == 1 else mean(side.profile, len(side.ids))
         for side in (both.before, both.after)
     )
+    if _is_unlike(both.before, both.after):
+        before = folded(before, _is_builtin)
+    elif _is_unlike(both.after, both.before):
+        after = folded(after, _is_builtin)
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
     return Data(packed(difference(before, after, is_sampled=is_sampled)))
 
@@ -275,7 +280,25 @@ _JSON = "application/json"
 
 
 def _compared(both: Sides) -> Comparison:
-    return compare(both.before.graph, both.after.graph, captures=both.captures)
+    before, after = both.before.graph, both.after.graph
+    if _is_unlike(both.before, both.after):
+        before = folded(before, _is_builtin)
+    elif _is_unlike(both.after, both.before):
+        after = folded(after, _is_builtin)
+    return compare(before, after, captures=both.captures)
+
+
+def _is_unlike(side: Subject, other: Subject) -> bool:
+    """Whether the other side was sampled and sees no builtins, as this one does.
+
+    What they took is that of their callers there, and has to be so on both sides.
+    """
+    is_sampled = other.graph.is_sampled and not side.graph.is_sampled
+    return is_sampled and not any(map(_is_builtin, other.graph.functions))
+
+
+def _is_builtin(function: Function) -> bool:
+    return kind_of(function) is Kind.BUILTIN
 
 
 def _side(role: str, subject: Subject, total: float, now: float) -> Side:
@@ -305,8 +328,14 @@ def _notes(both: Sides, found: Comparison) -> list[str]:
     if not found.has_like_counts:
         notes.append(
             "One side counts calls and the other samples: calls are not compared, and times "
-            "of the one are exact and of the other estimates."
+            "of the one are exact and of the other estimates. A function that is on one side "
+            "only may have been called on both, too shortly to be sampled."
         )
+        if _is_unlike(both.before, both.after) or _is_unlike(both.after, both.before):
+            notes.append(
+                "Samples do not see builtins: what these took is the time of their callers, "
+                "on both sides."
+            )
     elif "sampled" in (both.before.truth, both.after.truth):
         notes.append(
             "Both sides are sampled: times are estimates, calls are counts of samples."
@@ -334,7 +363,11 @@ def _head(
     )
 
 
-def _row(change: Change, both: Sides, longest: float) -> ChangeRow:
+def _presence(change: Change) -> str:
+    return "new" if change.before is None else "gone" if change.after is None else ""
+
+
+def _row(change: Change, both: Sides, longest: float, *, has_like_counts: bool) -> ChangeRow:
     function, subject = (
         (change.after, both.after) if change.after else (change.before, both.before)
     )
@@ -346,7 +379,7 @@ def _row(change: Change, both: Sides, longest: float) -> ChangeRow:
         function=function_name(
             function, url=subject.page(view="sandwich", fn=function_key(function))
         ),
-        presence="new" if change.before is None else "gone" if change.after is None else "",
+        presence=_presence(change) if has_like_counts else "",
         calls=(
             count(old and old.calls),
             count(new and new.calls),
