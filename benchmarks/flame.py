@@ -103,6 +103,8 @@ def a_tree() -> CallTree:
 class OneCapture:
     """A store of one capture, in memory."""
 
+    holds = "captures"
+
     def __init__(self, files: dict[str, bytes], *, has_stacks: bool) -> None:
         now = time.time()
         self.files = files
@@ -119,6 +121,10 @@ class OneCapture:
         """Return one of its files."""
         assert capture_id == self.capture.id
         return self.files[suffix]
+
+    def stamp(self, capture_id: str, suffix: str) -> tuple[str, str]:
+        """Return what stands for one of its files, which stay as they are."""
+        return capture_id, suffix
 
 
 class Quiet(WSGIRequestHandler):

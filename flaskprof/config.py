@@ -228,7 +228,7 @@ def _restrictions(value: Any) -> tuple[int | float | str, ...]:
             number: int | float = item
         else:
             text = _text(item)
-            if not re.fullmatch(r"-?[0-9]+(\.[0-9]*)?", text):
+            if not re.fullmatch(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)", text):
                 re.compile(text)
                 return text
             number = float(text) if "." in text else int(text)

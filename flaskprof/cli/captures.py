@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -12,8 +16,9 @@ from click.shell_completion import CompletionItem
 
 from flaskprof.cli.program import load_settings
 from flaskprof.config import Settings
-from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError
+from flaskprof.errors import BadProfile, CaptureNotFound, ConfigError, FlaskprofError
 from flaskprof.ids import is_capture_id
+from flaskprof.profiles.marshal_reader import MAX_BYTES
 from flaskprof.profiles.model import Profile
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery, Store
@@ -21,7 +26,7 @@ from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.files import FileStore
 from flaskprof.store.profiles import profile_of
 
-__all__ = ["Loaded", "Reference", "load", "locate"]
+__all__ = ["Loaded", "Reference", "load", "locate", "named_file"]
 
 _DIGITS = re.compile(r"[0-9a-f]{8,32}\Z")
 _SHOWN = 5
@@ -85,9 +90,9 @@ def locate(reference: str, settings: Settings) -> tuple[Store, str]:
         if len(found) > 1:
             raise CaptureNotFound(_ambiguous(reference, found))
         return store, found[0]
-    path = Path(reference)
+    path = named_file(reference)
     if path.is_file():
-        files = FileStore([reference])
+        files = FileStore([path])
         return files, files.list(CaptureQuery(limit=1)).records[0].id
     if path.is_dir():
         raise CaptureNotFound(
@@ -98,9 +103,28 @@ def locate(reference: str, settings: Settings) -> tuple[Store, str]:
         raise CaptureNotFound(f"{reference} is no regular file: save its content as one first")
     raise CaptureNotFound(
         f"there is no capture {reference!r} in {store.path}, and no such file: give its ID, "
-        "8 or more digits of it, 'latest' or the path of a profile (flaskprof ls lists "
-        "captures)"
+        "8 or more digits of it, 'latest', the path of a profile, or - for standard input "
+        "(flaskprof ls lists captures)"
     )
+
+
+def named_file(name: str) -> Path:
+    """Return the path of a file; of ``-`` that of one with what standard input holds.
+
+    That file goes when this process ends. Raises `ConfigError` where nothing was piped in.
+    """
+    return _standard_input() if name == "-" else Path(name)
+
+
+@cache  # it can be read once
+def _standard_input() -> Path:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ConfigError("standard input is no file: pipe a profile into it, or name one")
+    folder = tempfile.TemporaryDirectory(prefix="flaskprof-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name, "standard input")
+    path.write_bytes(sys.stdin.buffer.read(MAX_BYTES + 1))
+    return path
 
 
 def _latest(store: DirectoryStore) -> str:

@@ -60,9 +60,10 @@ _ROWS = 20
 def command(*, before: str, after: str, rows: int, dir: str | None, as_json: bool) -> None:
     """Show what changed from one profile to another.
 
-    BEFORE and AFTER are each a capture's ID, 8 or more of its first digits, 'latest', or the
-    path of a profile. Functions are known by file and name, whatever line and folder they are
-    in now. The greatest difference in self time comes first; in JSON all of them are given.
+    BEFORE and AFTER are each a capture's ID, 8 or more of its first digits, 'latest', the path
+    of a profile, or - for one that is piped in. Functions are known by file and name, whatever
+    line and folder they are in now. The greatest difference in self time comes first; in JSON
+    all of them are given.
     """
     settings = load_settings(dir=dir)
     sides = load(before, settings), load(after, settings)

@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """Write the profile of a capture for another tool.
 
-    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
+    ID is a capture's ID, 8 or more of its first digits, 'latest', the path of a profile, or -
+    for one that is piped in.
     pstats and snakeviz read prof, go tool pprof reads pprof (with -filefunctions it tells
     functions of one name apart), KCachegrind callgrind. Formats that consist of whole stacks
     have them estimated where they were not recorded, and say so in the topmost frame.

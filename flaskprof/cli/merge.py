@@ -34,9 +34,9 @@ def command(
 ) -> None:
     """Add profiles up, and write the sum to a file.
 
-    Each ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a
-    profile. The sum has whole stacks if all of them have. Sampled profiles and exact ones
-    cannot be added up.
+    Each ID is a capture's ID, 8 or more of its first digits, 'latest', the path of a profile,
+    or - for one that is piped in. The sum has whole stacks if all of them have. Sampled
+    profiles and exact ones cannot be added up.
     """
     settings = load_settings(dir=dir)
     row = chosen_format(format, output)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flaskprof.cli.captures import named_file
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
 from flaskprof.config import Settings
@@ -64,14 +65,15 @@ def command(
     """Look at profiles in the browser.
 
     FILE is what cProfile or another profiler wrote, a pprof profile or collapsed stacks,
-    whatever its name, or a folder, which stands for every *.prof, *.pb.gz and *.collapsed
-    file below it. One file is shown, two are compared, the first as before and the second as
-    after; of more there is a list. They are served to this machine alone, until Control-C.
+    whatever its name, - for one that is piped in, or a folder, which stands for every *.prof,
+    *.pb.gz and *.collapsed file below it. One file is shown, two are compared, the first as
+    before and the second as after; of more there is a list. They are served to this machine
+    alone, until Control-C.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions)
     profiles = ParsedProfiles()
     with _without_collections():
-        store = FileStore(files, reader=profiles.read)
+        store = FileStore(map(named_file, files), reader=profiles.read)
         page = store.list(CaptureQuery(limit=2))
     links = Links("")
     is_one, is_pair = page.matching == 1, page.matching == len(store.named) == 2

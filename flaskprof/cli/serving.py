@@ -7,7 +7,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from flaskprof.errors import ConfigError
 
@@ -48,11 +48,23 @@ def listen_on(family: socket.AddressFamily, address: Any) -> socket.socket:
     return listener
 
 
+class _Handler(WSGIRequestHandler):
+    """Sends head and body of a response without a pause in between.
+
+    They are written one after the other, and the system would keep the second until the
+    client has said that it has the first: some browsers wait 40 ms with that.
+    """
+
+    disable_nagle_algorithm = True
+
+
 def serve(app: WSGIApplication, listener: socket.socket) -> None:
     """Serve `app` in threads, until Control-C or SIGTERM."""
     port = listener.getsockname()[1]
     with listener:
-        server = make_server(HOST, port, app, threaded=True, fd=listener.fileno())
+        server = make_server(
+            HOST, port, app, threaded=True, request_handler=_Handler, fd=listener.fileno()
+        )
         if threading.current_thread() is threading.main_thread():
             # Ends as with Control-C, so that what is under way is finished and cleaned up.
             signal.signal(signal.SIGTERM, signal.default_int_handler)

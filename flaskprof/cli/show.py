@@ -52,6 +52,7 @@ _ORDERS = {
         "flaskprof show 019aa8ce77f2 --limit shop,20",
         "flaskprof show latest --limit execute --callers --callees",
         "flaskprof show before.prof --json",
+        "ssh shop cat night.prof | flaskprof show -",
     ],
 )
 @click.argument("reference", metavar="ID", type=Reference())
@@ -83,9 +84,10 @@ def command(
 ) -> None:
     """Show where the time of a capture went.
 
-    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
-    Without --limit the first 20 functions are shown, in JSON all. --sort and --limit may be
-    given several times: a --limit is applied to what the one before it left.
+    ID is a capture's ID, 8 or more of its first digits, 'latest', the path of a profile, or -
+    for one that is piped in. Without --limit the first 20 functions are shown, in JSON all.
+    --sort and --limit may be given several times: a --limit is applied to what the one before
+    it left.
     """
     settings = load_settings(sort_by=sort_by, restrictions=restrictions, dir=dir)
     store, capture_id = locate(reference, settings)

@@ -41,7 +41,8 @@ _PATIENCE_SECONDS = 5.0
 def command(*, reference: str, no_browser: bool, port: int, dir: str | None) -> None:
     """Look at a capture with snakeviz.
 
-    ID is a capture's ID, 8 or more of its first digits, 'latest', or the path of a profile.
+    ID is a capture's ID, 8 or more of its first digits, 'latest', the path of a profile, or -
+    for one that is piped in.
     snakeviz is a program of its own: pip install 'flaskprof[snakeviz]' brings it. It serves
     to this machine alone, until Control-C.
     """

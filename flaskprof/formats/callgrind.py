@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from flaskprof.profiles.model import CallGraph, Function, Sums
+from flaskprof.profiles.model import CallGraph, Function
 
 __all__ = ["write_callgrind"]
 
@@ -30,24 +30,26 @@ def write_callgrind(graph: CallGraph) -> bytes:
     by their names alone. Costs stand on the line where a function begins. Where calls were not
     counted, as in samples, there is one.
     """
-    callees: dict[Function, list[tuple[Function, Sums]]] = {}
-    for function in sorted(graph.functions):
-        for caller, sums in graph.functions[function].callers.items():
-            callees.setdefault(caller, []).append((function, sums))
+    columns = graph.columns
+    callees: dict[int, list[tuple[Function, int]]] = {}
+    for number in columns.by_name:
+        for edge in range(columns.first_edge[number], columns.first_edge[number + 1]):
+            of_caller = callees.setdefault(columns.caller[edge], [])
+            of_caller.append((columns.names[number], edge))
     names = _Names(graph)
-    total = sum(_ns(stats.total.self_seconds) for stats in graph.functions.values())
+    total = sum(map(_ns, columns.total.self_seconds))
     measured = "Nanoseconds, of samples" if graph.is_sampled else "Nanoseconds"
     lines = [_HEADER.format(total=total, measured=measured)]
-    for function in sorted(graph.functions):
-        own = graph.functions[function].total
+    for number in columns.by_name:
+        function = columns.names[number]
         lines.append(f"fl={names.file(function)}\nfn={names.function(function)}\n")
-        lines.append(f"{function.line} {_ns(own.self_seconds)}\n")
-        for callee, sums in callees.get(function, ()):
+        lines.append(f"{function.line} {_ns(columns.total.self_seconds[number])}\n")
+        for callee, edge in callees.get(number, ()):
             lines.append(f"cfi={names.file(callee)}\ncfn={names.function(callee)}\n")
             # Samples may be of callees alone. Readers take the costs of no call at all for
             # the caller's own.
-            lines.append(f"calls={max(1, sums.calls)} {callee.line}\n")
-            lines.append(f"{function.line} {_ns(sums.cumulative_seconds)}\n")
+            lines.append(f"calls={max(1, columns.edges.calls[edge])} {callee.line}\n")
+            lines.append(f"{function.line} {_ns(columns.edges.cumulative_seconds[edge])}\n")
         lines.append("\n")
     return "".join(lines).encode("utf-8", "backslashreplace")
 

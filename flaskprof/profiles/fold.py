@@ -137,9 +137,9 @@ def _may_be_missing(tree: EstimatedTree) -> list[int]:
 
 
 def _folded_graph(graph: CallGraph, is_folded: Callable[[Function], bool]) -> CallGraph:
-    functions = graph.functions
-    goes = {function for function in functions if is_folded(function)} - _roots(graph)
-    shares = _shares(graph, goes)
+    functions = dict(graph.functions.items())  # each is looked at several times
+    goes = {function for function in functions if is_folded(function)} - _roots(functions)
+    shares = _shares(functions, goes)
     # What nobody who stays was seen to call stays too.
     goes = {function for function in goes if shares[function]}
     own: dict[Function, list[float]] = {}
@@ -169,22 +169,24 @@ def _folded_graph(graph: CallGraph, is_folded: Callable[[Function], bool]) -> Ca
     )
 
 
-def _roots(graph: CallGraph) -> set[Function]:
+def _roots(functions: Mapping[Function, FunctionStats]) -> set[Function]:
     """Return the functions that were called by nobody who was seen."""
     roots = {
         function
-        for function, stats in graph.functions.items()
+        for function, stats in functions.items()
         if stats.total.calls > sum(edge.calls for edge in stats.callers.values())
     }
-    if not roots and graph.functions:
-        every = graph.functions
-        roots.add(max(every, key=lambda function: every[function].total.cumulative_seconds))
+    if not roots and functions:
+        most = max(functions, key=lambda each: functions[each].total.cumulative_seconds)
+        roots.add(most)
     return roots
 
 
-def _shares(graph: CallGraph, goes: set[Function]) -> dict[Function, Mapping[Function, float]]:
+def _shares(
+    functions: Mapping[Function, FunctionStats], goes: set[Function]
+) -> dict[Function, Mapping[Function, float]]:
     """Return for each function that goes those who stay and what part of it is theirs."""
-    weights = {function: _weights(function, graph.functions[function]) for function in goes}
+    weights = {function: _weights(function, functions[function]) for function in goes}
     shares: dict[Function, Mapping[Function, float]] = {function: {} for function in goes}
     order = _callers_first(weights)
     place = {function: at for at, function in enumerate(order)}

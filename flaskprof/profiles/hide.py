@@ -61,8 +61,9 @@ def _tree_without(tree: CallTree, is_hidden: Callable[[Function], bool]) -> Call
 
 
 def _graph_without(graph: CallGraph, hidden: list[Function]) -> CallGraph:
-    totals = {function: stats.total for function, stats in graph.functions.items()}
-    callers = {function: dict(stats.callers) for function, stats in graph.functions.items()}
+    functions = dict(graph.functions.items())
+    totals = {function: stats.total for function, stats in functions.items()}
+    callers = {function: dict(stats.callers) for function, stats in functions.items()}
     callees: dict[Function, list[Function]] = {}
     for function, edges in callers.items():
         for caller in edges:

@@ -21,7 +21,7 @@ def command(tmp_path):
     It finds no package that is called `without`.
     """
 
-    def run(*args, encoding="utf-8", without="", **environ):
+    def run(*args, encoding="utf-8", without="", stdin=b"", **environ):
         program = ["-m", "flaskprof"]
         if without:
             hidden = f"import sys; sys.modules[{without!r}] = None"
@@ -32,6 +32,7 @@ def command(tmp_path):
         done = subprocess.run(
             [sys.executable, *program, *args],
             capture_output=True,
+            input=stdin,
             cwd=tmp_path,
             env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **environ},
             timeout=60,

@@ -249,3 +249,16 @@ def test_a_format_without_calls_does_not_count_them(command, tmp_path):
     assert lines[1].startswith("changed ")
     assert lines[2] == "2 functions in 7.00 ns"
     assert "\N{EN DASH}" in lines[5]
+
+
+def test_a_profile_can_be_piped_in(command, profile, tmp_path):
+    run = command("show", "-", "--json", stdin=profile, TMPDIR=str(tmp_path))
+    data = json.loads(run.output)
+    assert (data["capture"]["title"], data["total_calls"]) == ("standard input", 12)
+    assert list(tmp_path.glob("flaskprof-*")) == []
+    run = command("show", "-", stdin=b"no profile")
+    assert (run.code, run.output, run.errors.count("\n")) == (3, "", 1)
+    run = command("diff", "-", "-", stdin=profile)
+    assert "Nothing changed" in run.output
+    run = command("export", "-", "-o", "-", "--format", "collapsed", stdin=profile)
+    assert "work" in run.output

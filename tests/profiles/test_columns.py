@@ -47,6 +47,18 @@ def test_what_is_not_in_columns_is_not_found(given_functions):
         columns[Function("~", 0, "nothing")]
 
 
+@settings(max_examples=50, deadline=None)
+@given(functions())
+def test_items_and_values_are_those_of_a_mapping(given_functions):
+    columns = columns_of(given_functions)
+    assert list(columns.items()) == list(given_functions.items())
+    assert list(columns.values()) == list(given_functions.values())
+    assert list(columns.values()) == [columns[name] for name in columns]
+    assert len(columns.items()) == len(columns.values()) == len(given_functions)
+    assert all(item in columns.items() for item in given_functions.items())
+    assert columns.items() == given_functions.items()
+
+
 def test_columns_are_not_made_twice():
     columns = columns_of({NAMES[0]: FunctionStats(Sums(1, 1, 0.5, 0.5))})
     assert columns_of(columns) is columns

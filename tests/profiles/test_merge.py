@@ -121,5 +121,32 @@ def test_calls_and_samples_are_not_added_up():
     assert merge([CallGraph({}, is_sampled=True)] * 2).is_sampled
 
 
+def test_the_sum_of_more_calls_than_are_counted_is_the_most_that_are():
+    most = Sums(2**63 - 1, 2**63 - 1, 0.5, 0.5)
+    graph = CallGraph({NAMES[0]: FunctionStats(most, {NAMES[0]: most})})
+    expected = Sums(2**63 - 1, 2**63 - 1, 1.0, 1.0)
+    assert merge([graph, graph]).functions == {
+        NAMES[0]: FunctionStats(expected, {NAMES[0]: expected})
+    }
+    assert merge([graph]) == graph
+
+
+def test_functions_and_callers_of_a_sum_come_in_the_order_in_which_they_appear():
+    edge = Sums(1, 1, 0.5, 0.5)
+    first = CallGraph({NAMES[2]: FunctionStats(edge, {NAMES[2]: edge})})
+    second = CallGraph(
+        {
+            NAMES[1]: FunctionStats(edge),
+            NAMES[2]: FunctionStats(edge, {NAMES[1]: edge, NAMES[2]: edge}),
+        }
+    )
+    total = merge([first, second]).functions
+    assert list(total) == [NAMES[2], NAMES[1]]
+    assert list(total[NAMES[2]].callers.items()) == [
+        (NAMES[2], Sums(2, 2, 1.0, 1.0)),
+        (NAMES[1], edge),
+    ]
+
+
 def test_nothing_is_an_empty_graph():
     assert merge([]) == CallGraph({})

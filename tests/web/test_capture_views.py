@@ -56,6 +56,9 @@ def test_application_code_alone_has_the_rest_folded_into_it(see, ask, store):
     assert len(on.column("Function")) == 4
     data = ask(f"/c/{record.id}?app=1")
     assert data["profile"]["application_only"] is True
+    drawn = see(f"/c/{record.id}?view=flame&app=1")
+    assert drawn.column("Function") == ["from_row", "order", "wsgi_app"]
+    assert "app=1" not in drawn.links["Application code only: on"]
     assert data["profile"]["total_seconds"] == pytest.approx(TREE.total_ns / 1e9)
 
 

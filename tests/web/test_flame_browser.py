@@ -413,6 +413,32 @@ def test_the_window_follows_the_keyboard_and_what_is_said_stays_in_sight(show, s
     assert bottom <= height
 
 
+def test_on_a_phone_nothing_hides_the_drawing(show, store):
+    long = Function("/srv/" + "deep/" * 90 + "app.py", 1, "very_" * 200)
+    tree = CallTree((long,), *(array("q", [one]) for one in (-1, 0, 1, MS)))
+    record = store.add(write_profile(call_graph(tree)))
+    page = show(flame(record), "phone", "dark")
+    click(page, 0.2, 1)
+    drawn, said = (
+        page.locator(part).bounding_box() for part in (".flame-scroll", ".flame-box")
+    )
+    assert said["y"] >= drawn["y"] + drawn["height"]
+
+
+def test_its_legend_keeps_its_colours_where_the_system_forces_others(show, exact):
+    page = show(flame(exact), forced_colors="active")
+    colour = "swatch => getComputedStyle(swatch).backgroundColor"
+    shown = {
+        page.eval_on_selector(f".flame-legend i.{kind}", colour)
+        for kind in ("application", "library", "standard", "builtin")
+    }
+    assert len(shown) == 4
+    flip = page.locator("[data-do=flip]")
+    before = flip.evaluate(colour)
+    flip.click()
+    assert flip.evaluate(colour) != before
+
+
 def test_escape_closes_a_menu_and_only_that(show, exact):
     page = show(flame(exact))
     click(page, 0.2, 3)

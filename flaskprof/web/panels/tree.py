@@ -31,6 +31,7 @@ _CHILDREN = 30  # shown of each node until all are asked for
 _MOST_CHILDREN = 1_000
 _DEEPEST_INDENT = 30
 _DIGITS = 5  # of a function's key in an address of the flame view
+_LONGEST = 250 * _DIGITS  # of such addresses
 _WORTH_OPENING = 0.05  # of the whole time
 
 
@@ -146,14 +147,19 @@ class _Nodes:
         Each five digits are the first of a function's key, from the root on.
         """
         node = -1
-        for place in range(0, len(address), _DIGITS):
+        keys: dict[int, str] = {}
+
+        def digits_of(node: int) -> str:
+            number = self.source.function[node]
+            if number not in keys:
+                keys[number] = function_key(self.source.functions[number])[:_DIGITS]
+            return keys[number]
+
+        for place in range(0, min(len(address), _LONGEST), _DIGITS):
             digits = address[place : place + _DIGITS]
             below = self.roots if node < 0 else self.below[node]
-            node = next((found for found in below if self.key(found).startswith(digits)), node)
+            node = next((found for found in below if digits_of(found) == digits), node)
         return node
-
-    def key(self, node: int) -> str:
-        return function_key(self.source.functions[self.source.function[node]])
 
     def path_to(self, function: Function, place: int = -1) -> set[int]:
         """Return the nodes above the longest call of a function, at a place if there is one."""
