@@ -11,7 +11,7 @@ import click
 from flaskprof.cli.captures import Loaded, Reference, load
 from flaskprof.cli.program import Command, json_option, load_settings, setting
 from flaskprof.cli.terminal import Column, figure, layout, place, terminal_width
-from flaskprof.profiles.diff import Change, Comparison, Mean, compare
+from flaskprof.profiles.diff import Change, Comparison, Mean, alike, compare
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.paths import label
 from flaskprof.profiles.sums import call_graph
@@ -68,7 +68,7 @@ def command(*, before: str, after: str, rows: int, dir: str | None, as_json: boo
     settings = load_settings(dir=dir)
     sides = load(before, settings), load(after, settings)
     graphs = [call_graph(side.profile) for side in sides]
-    found = compare(*graphs)
+    found = compare(*alike(*graphs))
     if as_json:
         click.echo(json.dumps(_data(sides, found), indent=2))
         return

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple
 
+from flaskprof.profiles.fold import folded
 from flaskprof.profiles.matching import matched
 from flaskprof.profiles.model import CallGraph, Function, Sums
+from flaskprof.profiles.paths import Kind, kind_of
 
-__all__ = ["Change", "Comparison", "Mean", "compare"]
+__all__ = ["Change", "Comparison", "Mean", "alike", "compare", "is_builtin", "sees_more"]
 
 
 _PICO = 12
@@ -98,6 +100,28 @@ class Comparison:
         change = self.changes[0] if self.changes else None
         is_contrary = change is not None and change.self_seconds * self.seconds < 0
         return change if is_contrary else None
+
+
+def alike(before: CallGraph, after: CallGraph) -> tuple[CallGraph, CallGraph]:
+    """Return both sides as the one sees that sees less, for `compare`.
+
+    Samples that see no builtins have their time as that of the callers: so has the other
+    side then.
+    """
+    if sees_more(before, after):
+        return folded(before, is_builtin), after
+    return before, folded(after, is_builtin) if sees_more(after, before) else after
+
+
+def sees_more(one: CallGraph, other: CallGraph) -> bool:
+    """Whether `other` was sampled and has no builtins, while `one` was not sampled."""
+    is_unlike = other.is_sampled and not one.is_sampled
+    return is_unlike and not any(map(is_builtin, other.functions))
+
+
+def is_builtin(function: Function) -> bool:
+    """Whether a function is written in C."""
+    return kind_of(function) is Kind.BUILTIN
 
 
 def compare(

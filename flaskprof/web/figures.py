@@ -80,8 +80,10 @@ def share(value: float | None) -> Figure:
     """Show a fraction of one as a percentage with one decimal."""
     if value is None:
         return Figure(_ABSENT, "", "not known", "")
-    percent = value * 100
-    text = "<0.1" if 0 < percent < 0.05 else f"{percent:.1f}"
+    percent = value * 100 + 0.0  # there is no share of minus nothing
+    text = f"{percent:.1f}"
+    if 0 < abs(percent) < 0.05:
+        text = "<0.1" if percent > 0 else "-<0.1"
     return Figure(_signed(text), "%", _signed(f"{percent:.4f} %"), repr(value))
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskprof.profiles.diff import compare
+from flaskprof.profiles.diff import alike, compare
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 
 F, G, H = (Function("/srv/app.py", line, name) for line, name in enumerate("fgh", 1))
@@ -86,3 +86,20 @@ def test_samples_are_not_compared_with_calls():
     sampled = CallGraph(exact.functions, is_sampled=True)
     assert not compare(exact, sampled).has_like_counts
     assert compare(sampled, sampled).has_like_counts
+
+
+def test_what_samples_cannot_see_is_folded_on_the_other_side():
+    length = Function("~", 0, "<built-in method builtins.len>")
+    exact = CallGraph(
+        {
+            F: FunctionStats(Sums(1, 1, 1.0, 3.0)),
+            length: FunctionStats(Sums(5, 5, 2.0, 2.0), {F: Sums(5, 5, 2.0, 2.0)}),
+        }
+    )
+    sampled = CallGraph({F: FunctionStats(Sums(300, 300, 3.0, 3.0))}, is_sampled=True)
+    for before, after in ((exact, sampled), (sampled, exact)):
+        found = compare(*alike(before, after))
+        assert [change.self_seconds for change in found.changes] in ([], [0.0])
+    seeing = CallGraph(exact.functions, is_sampled=True)
+    assert alike(exact, seeing) == (exact, seeing)
+    assert alike(exact, exact) == (exact, exact)

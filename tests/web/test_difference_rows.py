@@ -4,7 +4,12 @@ import pytest
 
 from flaskprof.profiles.diff import compare
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
-from flaskprof.web.differences import count_difference, seconds_difference, sentence
+from flaskprof.web.differences import (
+    count_difference,
+    seconds_difference,
+    sentence,
+    share_difference,
+)
 
 F, G, H = (
     Function("/srv/app.py", line, name) for line, name in enumerate(("f", "g\u202e", "h"), 1)
@@ -136,4 +141,10 @@ def test_differences_have_a_sign():
         "\N{MINUS SIGN}500",
         "0",
         "+500",
+    ]
+    assert [share_difference(value).text for value in (-0.2, -0.0004, -0.0, 0.0004)] == [
+        "\N{MINUS SIGN}20.0",
+        "\N{MINUS SIGN}<0.1",
+        "0.0",
+        "+<0.1",
     ]

@@ -11,12 +11,20 @@ from typing import Any, NamedTuple
 
 from werkzeug.exceptions import BadRequest, NotFound
 
-from flaskprof.profiles.diff import Change, Comparison, Mean, compare
+from flaskprof.profiles.diff import (
+    Change,
+    Comparison,
+    Mean,
+    alike,
+    compare,
+    is_builtin,
+    sees_more,
+)
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.mean import mean
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import Kind, kind_of, label
+from flaskprof.profiles.paths import kind_of, label
 from flaskprof.web.differences import (
     count_difference,
     seconds_difference,
@@ -256,10 +264,10 @@ def compare_tree(visit: Visit) -> Data:
         side.tree if len(side.ids) == 1 else mean(side.profile, len(side.ids))
         for side in (both.before, both.after)
     )
-    if _is_unlike(both.before, both.after):
-        before = folded(before, _is_builtin)
-    elif _is_unlike(both.after, both.before):
-        after = folded(after, _is_builtin)
+    if sees_more(both.before.graph, both.after.graph):
+        before = folded(before, is_builtin)
+    elif sees_more(both.after.graph, both.before.graph):
+        after = folded(after, is_builtin)
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
     return Data(packed(difference(before, after, is_sampled=is_sampled)))
 
@@ -280,25 +288,7 @@ _JSON = "application/json"
 
 
 def _compared(both: Sides) -> Comparison:
-    before, after = both.before.graph, both.after.graph
-    if _is_unlike(both.before, both.after):
-        before = folded(before, _is_builtin)
-    elif _is_unlike(both.after, both.before):
-        after = folded(after, _is_builtin)
-    return compare(before, after, captures=both.captures)
-
-
-def _is_unlike(side: Subject, other: Subject) -> bool:
-    """Whether the other side was sampled and sees no builtins, as this one does.
-
-    What they took is that of their callers there, and has to be so on both sides.
-    """
-    is_sampled = other.graph.is_sampled and not side.graph.is_sampled
-    return is_sampled and not any(map(_is_builtin, other.graph.functions))
-
-
-def _is_builtin(function: Function) -> bool:
-    return kind_of(function) is Kind.BUILTIN
+    return compare(*alike(both.before.graph, both.after.graph), captures=both.captures)
 
 
 def _side(role: str, subject: Subject, total: float, now: float) -> Side:
@@ -331,7 +321,8 @@ def _notes(both: Sides, found: Comparison) -> list[str]:
             "of the one are exact and of the other estimates. A function that is on one side "
             "only may have been called on both, too shortly to be sampled."
         )
-        if _is_unlike(both.before, both.after) or _is_unlike(both.after, both.before):
+        graphs = both.before.graph, both.after.graph
+        if sees_more(*graphs) or sees_more(*graphs[::-1]):
             notes.append(
                 "Samples do not see builtins: what these took is the time of their callers, "
                 "on both sides."
