@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import re
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
+from flaskprof.cli.named import named_file
 from flaskprof.cli.program import load_settings
 from flaskprof.config import Settings
-from flaskprof.errors import BadProfile, CaptureNotFound, ConfigError, FlaskprofError
+from flaskprof.errors import BadProfile, CaptureNotFound, FlaskprofError
 from flaskprof.ids import is_capture_id
-from flaskprof.profiles.marshal_reader import MAX_BYTES
 from flaskprof.profiles.model import Profile
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery, Store
@@ -26,7 +21,7 @@ from flaskprof.store.directory import DirectoryStore
 from flaskprof.store.files import FileStore
 from flaskprof.store.profiles import profile_of
 
-__all__ = ["Loaded", "Reference", "load", "locate", "named_file"]
+__all__ = ["Loaded", "Reference", "load", "locate"]
 
 _DIGITS = re.compile(r"[0-9a-f]{8,32}\Z")
 _SHOWN = 5
@@ -106,25 +101,6 @@ def locate(reference: str, settings: Settings) -> tuple[Store, str]:
         "8 or more digits of it, 'latest', the path of a profile, or - for standard input "
         "(flaskprof ls lists captures)"
     )
-
-
-def named_file(name: str) -> Path:
-    """Return the path of a file; of ``-`` that of one with what standard input holds.
-
-    That file goes when this process ends. Raises `ConfigError` where nothing was piped in.
-    """
-    return _standard_input() if name == "-" else Path(name)
-
-
-@cache  # it can be read once
-def _standard_input() -> Path:
-    if sys.stdin is None or sys.stdin.isatty():
-        raise ConfigError("standard input is no file: pipe a profile into it, or name one")
-    folder = tempfile.TemporaryDirectory(prefix="flaskprof-")
-    atexit.register(folder.cleanup)
-    path = Path(folder.name, "standard input")
-    path.write_bytes(sys.stdin.buffer.read(MAX_BYTES + 1))
-    return path
 
 
 def _latest(store: DirectoryStore) -> str:

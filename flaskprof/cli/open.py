@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskprof.cli.captures import named_file
+from flaskprof.cli.named import named_file
 from flaskprof.cli.program import Command, load_settings, setting
 from flaskprof.cli.serving import HOST, listen, serve
 from flaskprof.config import Settings
