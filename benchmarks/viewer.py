@@ -204,8 +204,7 @@ VIEWERS = (
     Viewer(
         "flaskprof",
         lambda file, port: [
-            *(sys.executable, "-m", "flaskprof"),
-            *("open", file, "--no-browser", "--port", str(port)),
+            *("flaskprof", "open", file, "--no-browser", "--port", str(port)),
         ],
         lambda _, printed: re.findall(r"http://[^/]*(\S*)", printed)[0],
         "canvas.flame[data-drawn]",
