@@ -20,6 +20,7 @@ import pytest
 import yappi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorded_work import work
 
 from flaskprof.errors import BadProfile
 from flaskprof.profiles import marshal_reader
@@ -44,16 +45,6 @@ OTHER = ("~", 0, "<built-in method builtins.len>")
 @pytest.fixture(scope="module")
 def _in_c():
     needs_module("flaskprof.profiles._marshal")
-
-
-def fibonacci(n):
-    return n if n < 2 else fibonacci(n - 1) + sum(map(fibonacci, [n - 2]))
-
-
-def work():
-    fibonacci(6)
-    sorted(range(50), key=lambda number: -number)
-    [str(number).encode() for number in range(20)]
 
 
 def recorded(profiler):

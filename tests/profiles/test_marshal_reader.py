@@ -17,6 +17,7 @@ import pytest
 import yappi
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_work import work
 
 from flaskprof.errors import BadProfile
 from flaskprof.profiles import marshal_reader
@@ -43,16 +44,6 @@ def way(request):
         else:
             patch.setattr(marshal_reader, "_read", lambda *_: None)
         yield request.param
-
-
-def fibonacci(n):
-    return n if n < 2 else fibonacci(n - 1) + sum(map(fibonacci, [n - 2]))
-
-
-def work():
-    fibonacci(8)
-    sorted(range(50), key=lambda number: -number)
-    [str(number).encode() for number in range(20)]
 
 
 def as_pstats(graph):

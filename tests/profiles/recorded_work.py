@@ -1,0 +1,11 @@
+"""A little work to be recorded: recursion, a function of the program's own in a builtin, text."""
+
+
+def fibonacci(n):
+    return n if n < 2 else fibonacci(n - 1) + sum(map(fibonacci, [n - 2]))
+
+
+def work():
+    fibonacci(8)
+    sorted(range(50), key=lambda number: -number)
+    [str(number).encode() for number in range(20)]
