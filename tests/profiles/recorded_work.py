@@ -1,4 +1,4 @@
-"""A little work to be recorded: recursion, a function of the program's own in a builtin, text."""
+"""A little work to be recorded: recursion, callbacks of builtins, and text."""
 
 
 def fibonacci(n):
