@@ -458,7 +458,7 @@ def test_the_keys_of_the_flame_view_are_listed_where_it_is(show, exact):
     page.click("dialog button")
     assert page.locator("dialog[open]").count() == 0
     page.keyboard.press("2")
-    page.wait_for_selector("table.functions")
+    page.wait_for_url("**view=table**")
     page.keyboard.press("?")
     assert "walk from box to box" not in page.inner_text("dialog[open]")
 
