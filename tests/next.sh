@@ -43,7 +43,7 @@ for version in "${versions[@]}"; do
     chroot "$root" sh -eu -c "
         cd /src
         [ -d /venv-$version ] || python$version -m venv /venv-$version
-        /venv-$version/bin/pip install --quiet '.[demo]' coverage greenlet gunicorn hypothesis \
+        /venv-$version/bin/pip install --quiet '.[demo]' coverage gevent gunicorn hypothesis \
             pyinstrument pytest pytest-timeout setuptools waitress yappi
         /venv-$version/bin/python setup.py --quiet build_ext --inplace
         /venv-$version/bin/python -VV
