@@ -204,7 +204,7 @@ def test_a_sampled_profile_has_plain_counts_and_its_mark():
 def test_what_the_sampling_profiler_writes_is_read_as_pstats_reads_it(tmp_path):
     script, path = tmp_path / "busy.py", tmp_path / "x.prof"
     script.write_text(
-        "def work(n):\n    return n if n < 2 else work(n - 1) + work(n - 2)\nwork(27)\n"
+        "def work(n):\n    return n if n < 2 else work(n - 1) + work(n - 2)\nwork(32)\n"
     )
     command = [
         sys.executable,
@@ -219,7 +219,8 @@ def test_what_the_sampling_profiler_writes_is_read_as_pstats_reads_it(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     graph = read_profile(path.read_bytes())
     assert graph.is_sampled
-    assert Function(str(script), 1, "work") in graph.functions
+    # Its functions are told by the lines that were seen, the first of which seldom is.
+    assert "work" in {function.name for function in graph.functions}
     assert {
         tuple(function): stats.total.self_seconds for function, stats in graph.functions.items()
     } == {function: sums[2] for function, sums in pstats.Stats(str(path)).stats.items()}
