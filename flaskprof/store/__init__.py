@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from flaskprof.record import CaptureRecord
 
-__all__ = ["SORTS", "CapturePage", "CaptureQuery", "Store"]
+__all__ = ["SORTS", "CapturePage", "CaptureQuery", "Store", "stamp_of"]
 
 SORTS: Mapping[str, Callable[[CaptureRecord], Any]] = {
     "started": lambda record: record.id,
@@ -110,3 +112,8 @@ class Store(Protocol):
     def stamp(self, capture_id: str, suffix: str) -> Hashable:
         """Return what changes when the content of that file does, without reading it."""
         ...
+
+
+def stamp_of(path: Path, status: os.stat_result) -> Hashable:
+    """Return what changes when the content of a file does, by its status."""
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_size

@@ -22,7 +22,7 @@ from pathlib import Path
 from flaskprof.errors import CaptureNotFound, StoreError
 from flaskprof.ids import time_of
 from flaskprof.record import CaptureRecord
-from flaskprof.store import CapturePage, CaptureQuery, layout
+from flaskprof.store import CapturePage, CaptureQuery, layout, stamp_of
 from flaskprof.store.index import CaptureIndex
 from flaskprof.store.retention import Bounds, Candidate, surplus
 from flaskprof.store.usage import Usage
@@ -229,8 +229,7 @@ class DirectoryStore:
     def stamp(self, capture_id: str, suffix: str) -> Hashable:
         """Return what changes when the content of that file does, without reading it."""
         with self._committed(capture_id, suffix) as path:
-            status = path.stat()
-            return str(path), status.st_ino, status.st_mtime_ns, status.st_size
+            return stamp_of(path, path.stat())
 
     @contextmanager
     def _committed(self, capture_id: str, suffix: str) -> Iterator[Path]:

@@ -28,7 +28,7 @@ from flaskprof.profiles.marshal_reader import MAX_BYTES
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
-from flaskprof.store import SORTS, CapturePage, CaptureQuery
+from flaskprof.store import SORTS, CapturePage, CaptureQuery, stamp_of
 from flaskprof.store.spread import bin_of
 
 __all__ = ["TRIGGER", "FileStore", "Reader"]
@@ -110,7 +110,7 @@ class FileStore:
             else:
                 real = path.resolve()
                 named[real] = _status(path)
-                described[real] = self._checked(path, _stamp(real, named[real]))
+                described[real] = self._checked(path, stamp_of(real, named[real]))
         statuses = found | named
         titles = _titles(list(statuses))
         files = [
@@ -207,7 +207,7 @@ class FileStore:
             raise CaptureNotFound(f"{file.path} is no longer there") from None
         if suffix == ".pb.gz" and not self._summary(file).has_stacks:
             raise _none_beside(file.path, suffix)
-        return _stamp(file.path, status)
+        return stamp_of(file.path, status)
 
     def _file(self, capture_id: str) -> _File:
         try:
@@ -238,7 +238,7 @@ class FileStore:
             known = self._summaries.get(file.id)
         if known and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
             return known
-        stamp = _stamp(file.path, status)
+        stamp = stamp_of(file.path, status)
         summary = _Summary(
             status.st_mtime_ns, status.st_size, *self._described(file.path, stamp)
         )
@@ -317,10 +317,6 @@ def _profiles_below(folder: Path) -> list[Path]:
             "name one of its folders instead"
         )
     return files
-
-
-def _stamp(path: Path, status: os.stat_result) -> Hashable:
-    return str(path), status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _none_beside(path: Path, suffix: str) -> CaptureNotFound:
