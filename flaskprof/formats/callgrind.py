@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from flaskprof.profiles.function import nanoseconds
 from flaskprof.profiles.model import CallGraph, Function
 
 __all__ = ["write_callgrind"]
@@ -37,19 +38,21 @@ def write_callgrind(graph: CallGraph) -> bytes:
             of_caller = callees.setdefault(columns.caller[edge], [])
             of_caller.append((columns.names[number], edge))
     names = _Names(graph)
-    total = sum(map(_ns, columns.total.self_seconds))
+    total = sum(map(nanoseconds, columns.total.self_seconds))
     measured = "Nanoseconds, of samples" if graph.is_sampled else "Nanoseconds"
     lines = [_HEADER.format(total=total, measured=measured)]
     for number in columns.by_name:
         function = columns.names[number]
         lines.append(f"fl={names.file(function)}\nfn={names.function(function)}\n")
-        lines.append(f"{function.line} {_ns(columns.total.self_seconds[number])}\n")
+        lines.append(f"{function.line} {nanoseconds(columns.total.self_seconds[number])}\n")
         for callee, edge in callees.get(number, ()):
             lines.append(f"cfi={names.file(callee)}\ncfn={names.function(callee)}\n")
             # Samples may be of callees alone. Readers take the costs of no call at all for
             # the caller's own.
             lines.append(f"calls={max(1, columns.edges.calls[edge])} {callee.line}\n")
-            lines.append(f"{function.line} {_ns(columns.edges.cumulative_seconds[edge])}\n")
+            lines.append(
+                f"{function.line} {nanoseconds(columns.edges.cumulative_seconds[edge])}\n"
+            )
         lines.append("\n")
     return "".join(lines).encode("utf-8", "backslashreplace")
 
@@ -85,7 +88,3 @@ def _visible(name: str) -> str:
     if not name.isprintable():
         name = name.encode("unicode_escape").decode()
     return name.strip() or "?"
-
-
-def _ns(seconds: float) -> int:
-    return max(0, round(seconds * 10**9))

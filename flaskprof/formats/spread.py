@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from flaskprof.profiles.builder import TreeBuilder
 from flaskprof.profiles.estimate import ESTIMATED, LEFT_OUT, EstimatedTree
+from flaskprof.profiles.function import nanoseconds
 from flaskprof.profiles.model import CallGraph, CallTree
 
 __all__ = ["spread"]
@@ -47,10 +48,10 @@ class _Spread:
         self._calls: list[int] = [0] * len(tree.functions)
         for function, stats in graph.functions.items():
             number = index[function]
-            self._lacks[number] = _ns(stats.total.self_seconds)
+            self._lacks[number] = nanoseconds(stats.total.self_seconds)
             self._calls[number] = stats.total.calls
             for caller, sums in stats.callers.items():
-                self._edges[index[caller], number] = _ns(sums.self_seconds)
+                self._edges[index[caller], number] = nanoseconds(sums.self_seconds)
         places: dict[int, list[int]] = {}
         for node, (function_of, above) in enumerate(
             zip(tree.function, tree.parent, strict=True)
@@ -125,7 +126,3 @@ class _Spread:
     def _largest(self, nodes: set[int]) -> list[int]:
         places = [node for node in nodes if self._left[node]]
         return sorted(places, key=self._left.__getitem__, reverse=True)[:_PLACES]
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 10**9) if seconds > 0 else 0

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Function", "FunctionStats", "Sums"]
+__all__ = ["Function", "FunctionStats", "Sums", "nanoseconds"]
+
+_NS_PER_SECOND = 10**9
 
 
 class Function(NamedTuple):
@@ -37,3 +39,8 @@ class FunctionStats:
 
     total: Sums
     callers: Mapping[Function, Sums] = field(default_factory=dict)
+
+
+def nanoseconds(seconds: float) -> int:
+    """Return a time in whole nanoseconds; where a clock stepped back there is none."""
+    return round(seconds * _NS_PER_SECOND) if seconds > 0 else 0

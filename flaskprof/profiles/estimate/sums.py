@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from flaskprof.errors import BadProfile
 from flaskprof.profiles.estimate.circles import circles
+from flaskprof.profiles.function import nanoseconds
 from flaskprof.profiles.model import CallGraph
 
 __all__ = ["MOST_NS", "TOO_LONG", "Callees", "Edge", "EdgeSums"]
@@ -151,7 +152,7 @@ class EdgeSums:
         if function in self.timeless:
             self_ns = self._by_calls(self.self_ns, function, edge)
         else:
-            self_ns = _ns(sums.self_seconds[edge])
+            self_ns = nanoseconds(sums.self_seconds[edge])
         return Edge(function, sums.calls[edge], self._edge_ns[edge], self_ns)
 
     def _by_calls(self, times_ns: array[int], function: int, edge: int) -> int:
@@ -182,7 +183,7 @@ class EdgeSums:
         slack = len(by) + self._below[function] + 1
         return (
             sum(self._edge_ns[by.start : by.stop]) <= total_ns + slack
-            and sum(map(_ns, of_callers)) <= self_ns + slack
+            and sum(map(nanoseconds, of_callers)) <= self_ns + slack
             and self_ns + self._below_ns[function] <= total_ns + slack
         )
 
@@ -206,12 +207,8 @@ def _longest_first(edge: Edge) -> int:
     return -edge.total_ns
 
 
-def _ns(seconds: float) -> int:
-    return round(seconds * _NS_PER_SECOND) if seconds > 0 else 0
-
-
 def _nanoseconds(column: Iterable[float]) -> array[int]:
-    try:  # a loop of its own is a third faster than `_ns`
+    try:  # a loop of its own is a third faster than `nanoseconds`
         return array("q", [round(_NS_PER_SECOND * s) if s > 0 else 0 for s in column])
     except OverflowError:
         raise BadProfile(TOO_LONG) from None
