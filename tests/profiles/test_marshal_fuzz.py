@@ -17,10 +17,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yappi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorded_work import work
+from recorded_work import record_with_yappi, work
 
 from flaskprof.errors import BadProfile
 from flaskprof.profiles import marshal_reader
@@ -63,14 +62,7 @@ def merged(tmp_path):
 
 def of_yappi(tmp_path):
     path = tmp_path / "x.prof"
-    yappi.start(builtins=True)
-    try:
-        work()
-    finally:
-        yappi.stop()
-    stats = yappi.get_func_stats()
-    yappi.clear_stats()
-    stats.save(str(path), type="pstat")
+    record_with_yappi(path)
     return path.read_bytes()
 
 

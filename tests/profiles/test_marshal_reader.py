@@ -14,10 +14,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-import yappi
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded_work import work
+from recorded_work import record_with_yappi, work
 
 from flaskprof.errors import BadProfile
 from flaskprof.profiles import marshal_reader
@@ -176,14 +175,7 @@ def test_a_file_that_pstats_has_merged_and_written_is_read_as_pstats_reads_it(tm
 
 def test_what_yappi_writes_is_read_as_pstats_reads_it(tmp_path):
     path = tmp_path / "x.prof"
-    yappi.start(builtins=True)
-    try:
-        work()
-    finally:
-        yappi.stop()
-    stats = yappi.get_func_stats()
-    yappi.clear_stats()
-    stats.save(str(path), type="pstat")
+    record_with_yappi(path)
     assert as_pstats(read_profile(path.read_bytes())) == loaded(path)
 
 
