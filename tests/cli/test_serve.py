@@ -158,11 +158,14 @@ def test_it_shows_what_an_application_captures_before_and_after_a_restart(tmp_pa
 
 def test_what_ended_workers_counted_is_folded_and_outlives_every_restart(tmp_path):
     directory = tmp_path / ".flaskprof"
+    counted = b'http_response_status_code="200",http_route="/work/<int:n>"} 7.0'
     with serve("waitress", directory) as app:
         for _ in range(7):
             assert get(f"http://127.0.0.1:{app.port}/work/3")[0] == 200
+        metrics = f"http://127.0.0.1:{app.port}/metrics"
+        # A client has its answer before the server closes it, which is when it is counted.
+        until(lambda: counted in get(metrics)[1], "the last request to be counted")
     (left,) = (path for _, path in worker_files(directory / "metrics"))
-    counted = b'http_response_status_code="200",http_route="/work/<int:n>"} 7.0'
     for ending in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
         with serving(tmp_path) as (process, start):
             until(lambda: not left.exists(), "the file of the worker to be folded")
