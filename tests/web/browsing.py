@@ -38,6 +38,12 @@ def follow(page, selector):
         page.click(selector)
 
 
+def turn_to(page, key):
+    """Press a key that leads to another page, and wait until that can take the next one."""
+    with page.expect_navigation():
+        page.keyboard.press(key)
+
+
 def serious_violations(page, axe):
     """What shuts people out of a page, by the rules that axe-core calls serious."""
     page.evaluate(axe)

@@ -7,7 +7,7 @@ import re
 from array import array
 
 import pytest
-from browsing import SHOTS, SIZES, faults
+from browsing import SHOTS, SIZES, faults, turn_to
 from captured import add_tree
 from werkzeug.test import Client
 
@@ -324,15 +324,15 @@ def test_the_box_that_was_walked_to_is_chosen_in_all_views_and_after_a_reload(sh
     page.reload()
     page.wait_for_selector("canvas.flame[data-drawn]")
     assert (box(page)[0], box(page)[1]["total"]) == ("load", str(20 * MS))
-    press("3")
+    turn_to(page, "3")
     page.wait_for_selector(".filling h2:has-text('load')")
-    press("1")
+    turn_to(page, "1")
     page.wait_for_selector("canvas.flame[data-drawn]")
     assert (box(page)[0], box(page)[1]["total"]) == ("load", str(20 * MS))
-    press("4")
+    turn_to(page, "4")
     page.wait_for_selector("tr.current[aria-level='3']")
     assert "20.0" in page.inner_text("tr.current .timing")
-    press("1")
+    turn_to(page, "1")
     page.wait_for_selector("canvas.flame[data-drawn]")
     page.click(".flame-actions a:text('Source')")
     page.wait_for_url(f"**view=source**fn={function_key(LOAD)}**")

@@ -6,7 +6,7 @@ The screenshots that it takes are left in ``artefacts/viewer``.
 from dataclasses import replace
 
 import pytest
-from browsing import SHOTS, SIZES, faults, follow, serious_violations
+from browsing import SHOTS, SIZES, faults, follow, serious_violations, turn_to
 from captured import TREE, add_tree
 
 from flaskprof.ids import new_capture_id
@@ -223,10 +223,9 @@ def test_keys_lead_through_the_views_of_a_profile(browser, serve, viewer, store)
     for key in ("ArrowDown", "j", "ArrowUp"):
         press(key)
     assert page.evaluate("document.activeElement.rowIndex") == 1
-    press("Enter")
-    page.wait_for_selector(".filling h2")
+    turn_to(page, "Enter")
     assert page.inner_text(".filling h2") == "from_row"
-    press("4")
+    turn_to(page, "4")
     page.wait_for_selector("[role=treegrid] tr.current")
     press("ArrowDown")
     assert page.evaluate("document.activeElement.className") == "current"
@@ -238,11 +237,11 @@ def test_keys_lead_through_the_views_of_a_profile(browser, serve, viewer, store)
     page.wait_for_selector("tr[aria-level='3'][aria-expanded=true]:focus")
     page.go_back()
     page.wait_for_selector("tr[aria-level='3'][aria-expanded=false]")
-    press("1")
+    turn_to(page, "1")
     page.wait_for_selector(".flame-tools:not([hidden])")
-    press("2")
+    turn_to(page, "2")
     page.wait_for_selector("table.functions tr.current")
-    press("o")
+    turn_to(page, "o")
     page.wait_for_url("**app=1*")
     assert page.locator("tbody tr").count() == 3
     assert found == []
