@@ -62,6 +62,11 @@ _FOR_EVER = "private, max-age=31536000, immutable"
 
 _WORTH_COMPRESSING = 2_000
 
+# How long a page may look for what is new in the store; the next one goes on with it.
+_PATIENCE_SECONDS = 1.0
+# What lists captures loads itself again until all are read.
+_LISTS = frozenset({"overview", "captures", "route"})
+
 # How long the background writer may take before a capture that was announced is missed.
 _WRITING_SECONDS = 10.0
 
@@ -75,11 +80,17 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 
 
 class _Frame(NamedTuple):
-    """What every page has around it: where it leads to, and what there is."""
+    """What every page has around it: where it leads to, and what there is.
+
+    `unread` is how many captures have not been read yet, `reloads` whether the page loads
+    itself again for that.
+    """
 
     links: Links
     holds: str
     is_watched: bool
+    unread: int = 0
+    reloads: bool = False
 
 
 class Viewer:
@@ -119,6 +130,7 @@ class Viewer:
 
     def _respond(self, request: Request) -> Response:
         links = Links(request.root_path)
+        frame = self._frame(links)
         arguments: Mapping[str, Any] = {}
         try:
             endpoint, arguments = links.match(request.path, request.method)
@@ -128,12 +140,16 @@ class Viewer:
                 return _FILES[endpoint](arguments["name"], request)
             visit = self._visit(request.args, links, f"{request.scheme}://{request.host}")
             # A page asks the store for this and that, and what is there is the same for all.
-            with self._store.at_once():
-                answer = VIEWS[endpoint](visit, **arguments)
-            return _answer(answer, request, self._frame(links))
+            with self._store.at_once(_PATIENCE_SECONDS) as look:
+                try:
+                    answer = VIEWS[endpoint](visit, **arguments)
+                finally:
+                    if look.unread:
+                        frame = frame._replace(unread=look.unread, reloads=endpoint in _LISTS)
+            return _answer(answer, request, frame)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
-            return _page(page, request, self._frame(links), headers)
+            return _page(page, request, frame, headers)
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
@@ -222,10 +238,13 @@ def _page(
     page: Page, request: Request, frame: _Frame, headers: Mapping[str, str] | None = None
 ) -> Response:
     headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
+    if frame.reloads:
+        headers["Refresh"] = "1"
     if wants_json(request.environ):
         # ASCII with escapes, which every UTF-8 decoder and JSON parser takes, whatever
         # half characters a foreign name holds.
-        body = json.dumps(page.data(), allow_nan=False).encode("ascii")
+        unread = {"unread_captures": frame.unread} if frame.unread else {}
+        body = json.dumps({**unread, **page.data()}, allow_nan=False).encode("ascii")
         return Response(body, page.status, headers, content_type=page.json_type)
     text = _html(page, frame)
     return Response(

@@ -48,7 +48,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def index_file(store):
-    return store.path / "captures" / "index-v3.sqlite"
+    return store.path / "captures" / "index-v4.sqlite"
 
 
 def test_saving_does_not_touch_the_index(store, index_file):
