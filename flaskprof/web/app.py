@@ -29,7 +29,7 @@ from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.views import VIEWS
-from flaskprof.web.views.trouble import being_written, trouble
+from flaskprof.web.views.trouble import being_read, being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ _WORTH_COMPRESSING = 2_000
 
 # How long a page may look for what is new in the store; the next one goes on with it.
 _PATIENCE_SECONDS = 1.0
-# What lists captures loads itself again until all are read.
+# What lists captures shows those that are read so far. What is found among all of them, as
+# the median is, would be wrong until all are.
 _LISTS = frozenset({"overview", "captures", "route"})
 
 # How long the background writer may take before a capture that was announced is missed.
@@ -82,15 +83,13 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 class _Frame(NamedTuple):
     """What every page has around it: where it leads to, and what there is.
 
-    `unread` is how many captures have not been read yet, `reloads` whether the page loads
-    itself again for that.
+    Where captures have not been read yet, `unread` of them, it loads itself again.
     """
 
     links: Links
     holds: str
     is_watched: bool
     unread: int = 0
-    reloads: bool = False
 
 
 class Viewer:
@@ -144,8 +143,9 @@ class Viewer:
                 try:
                     answer = VIEWS[endpoint](visit, **arguments)
                 finally:
-                    if look.unread:
-                        frame = frame._replace(unread=look.unread, reloads=endpoint in _LISTS)
+                    frame = frame._replace(unread=look.unread)
+            if frame.unread and endpoint not in _LISTS:
+                answer = being_read()
             return _answer(answer, request, frame)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
@@ -238,7 +238,7 @@ def _page(
     page: Page, request: Request, frame: _Frame, headers: Mapping[str, str] | None = None
 ) -> Response:
     headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
-    if frame.reloads:
+    if frame.unread:
         headers["Refresh"] = "1"
     if wants_json(request.environ):
         # ASCII with escapes, which every UTF-8 decoder and JSON parser takes, whatever

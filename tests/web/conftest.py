@@ -105,7 +105,9 @@ class MemoryStore:
         for record in self.records.values():
             marks = found.setdefault((record.method, record.route), [])
             marks.append((record.id, record.duration_seconds))
-        return {key: marks[:each] for key, marks in found.items()}
+        return {
+            key: sorted(marks, key=lambda mark: mark[1])[-each:] for key, marks in found.items()
+        }
 
     def record(self, capture_id: str) -> CaptureRecord:
         try:
