@@ -99,9 +99,14 @@ _COLUMNS = {
 # So many captures are sorted as soon as they are found in the order they are wanted in.
 _FEW = 1000
 
-# How long another reader is waited for. It holds the lock for one batch at a time.
+# How long another reader is waited for. It holds the lock for one batch at a time, which ends
+# with a step; after that it is written, which may have to wait for the disk.
 _BUSY_SECONDS = 5.0
+_HOLD_SECONDS = 0.5
+# How long the index is kept in memory until its file is tried again.
+_FILE_AGAIN_SECONDS = 60.0
 _BATCH = 2000
+_STEP = 100
 # Pages that a batch changes at random places are kept until it is written.
 _CACHE_KIB = 32 * 1024
 
@@ -119,7 +124,7 @@ class CaptureIndex:
     """The index of the captures below `captures`, in a file beside them.
 
     Where that file cannot be used (the directory is read-only, another program holds it)
-    the index is kept in this process's memory. Safe to use from several threads and
+    the index is kept in this process's memory for a while. Safe to use from several threads and
     processes at once, and across a fork.
     """
 
@@ -127,6 +132,7 @@ class CaptureIndex:
         self._captures = captures
         self._file = captures / _NAME
         self._memory: _Memory | None = None
+        self._file_again = 0.0
         self._local = _Local()
 
     @contextmanager
@@ -202,9 +208,10 @@ class CaptureIndex:
         return True
 
     def _read(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
-        if self._memory is None:
+        memory = self._memory
+        if memory is None or time.monotonic() >= self._file_again:
             try:
-                return self._read_file(select)
+                found = self._read_file(select)
             except sqlite3.Error as error:
                 once(
                     "index-in-memory",
@@ -212,11 +219,16 @@ class CaptureIndex:
                     self._file,
                     error,
                 )
-        if self._memory is None or self._memory.pid != os.getpid():
-            self._memory = _Memory()
+                self._file_again = time.monotonic() + _FILE_AGAIN_SECONDS
+            else:
+                self._memory = None
+                return found
             self._local.is_done = False
-        with self._memory.lock:
-            return self._fresh(self._memory.connection, select)
+        if memory is None or memory.pid != os.getpid():
+            memory = self._memory = _Memory()
+            self._local.is_done = False
+        with memory.lock:
+            return self._fresh(memory.connection, select)
 
     def _read_file(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
         try:
@@ -485,26 +497,72 @@ def _refresh(connection: sqlite3.Connection, captures: Path, until: float) -> in
     changed = [
         day for day in layout.days(captures) if indexed.pop(day.name, None) != day.mtime_ns
     ]
-    for name in indexed:
-        with _transaction(connection, "IMMEDIATE"):
-            connection.execute(
-                "DELETE FROM captures WHERE id >= ? AND id < ?", layout.id_range(name)
-            )
-            connection.execute("DELETE FROM days WHERE day = ?", (name,))
-    news = [new for day in reversed(changed) if (new := _look_into(connection, day))]
-    unread = sum(len(new.added) for new in news)
-    for batch in _batches(news):
-        _read_in(connection, batch)
-        unread -= sum(len(part.added) for part in batch)
-        if unread and time.monotonic() >= until:
-            break
-    return unread
+    news = [new for day in changed if (new := _look_into(connection, day))]
+
+    def write() -> None:
+        nonlocal news
+        for name in indexed:
+            _forget(connection, name)
+        indexed.clear()
+        while news:
+            news = _read_some(connection, news, until)
+            if time.monotonic() >= until:
+                break
+
+    _in_turn(connection, write, until)
+    return sum(len(new.added) for new in news)
+
+
+def _in_turn(connection: sqlite3.Connection, write: Callable[[], object], until: float) -> None:
+    """Call `write` once no other reader is writing; not at all if that is after `until`.
+
+    Who would wait for ever does so as long as the others get on with it.
+    """
+    while True:
+        version = _version(connection)
+        try:
+            with _waiting(connection, until - time.monotonic()):
+                write()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() >= until:
+                return
+            if _version(connection) == version:
+                raise  # whoever holds the lock is no reader, or hangs
+        else:
+            return
+
+
+@contextmanager
+def _waiting(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """Wait for a lock that long and no longer, as long as that is less than usual."""
+    least = max(0.0, min(seconds, _BUSY_SECONDS))
+    connection.execute(f"PRAGMA busy_timeout = {int(least * 1000)}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that is another one when another connection has written."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
+
+
+def _forget(connection: sqlite3.Connection, day: str) -> None:
+    with _transaction(connection, "IMMEDIATE"):
+        connection.execute(
+            "DELETE FROM captures WHERE id >= ? AND id < ?", layout.id_range(day)
+        )
+        connection.execute("DELETE FROM days WHERE day = ?", (day,))
 
 
 class _News(NamedTuple):
-    """What is new in a day, or a part of that: its captures that were added or are gone.
+    """What is new in a day: the captures that were added, in order, and those that are gone.
 
-    Once it is in the index, that is as of `mtime_ns`.
+    Once all of it is in the index, that is as of `mtime_ns`.
     """
 
     day: layout.Day
@@ -526,43 +584,50 @@ def _look_into(connection: sqlite3.Connection, day: layout.Day) -> _News | None:
         return None  # deleted meanwhile: the next list finds it gone
     being_written = layout.sweep(day, files, now_ns)
     is_settled = now_ns - day.mtime_ns > _GRAIN_NS and not being_written
-    added, gone = sorted(files.ids - known, reverse=True), list(known - files.ids)
+    added, gone = sorted(files.ids - known), list(known - files.ids)
     if not (added or gone or is_settled):
         return None
     return _News(day, added, gone, day.mtime_ns if is_settled else _UNSETTLED)
 
 
-def _batches(news: Iterable[_News]) -> Iterator[list[_News]]:
-    """Yield all that is new in batches of about the same size; large days are parted."""
-    batch: list[_News] = []
-    room = _BATCH
-    for new in news:
-        added = new.added
-        while len(added) > room:
-            batch.append(new._replace(added=added[:room], gone=[], mtime_ns=_UNSETTLED))
-            yield batch
-            batch, added, room = [], added[room:], _BATCH
-        batch.append(new._replace(added=added))
-        room -= len(added)
-    if batch:
-        yield batch
+def _read_some(
+    connection: sqlite3.Connection, news: Sequence[_News], until: float
+) -> list[_News]:
+    """Put some of what is new into the index, the last and at least a few; return the rest.
 
-
-def _read_in(connection: sqlite3.Connection, batch: Iterable[_News]) -> None:
-    # Files are read before the lock is taken. What another process has added since they
-    # were listed need not be read again, or else must not be counted again.
-    found = [list(_records(new.day, _unknown(connection, new.added))) for new in batch]
+    The lock is held meanwhile, so that no two processes read the same.
+    """
+    end = min(until, time.monotonic() + _HOLD_SECONDS)
+    rest, room = list(news), _BATCH
+    found: list[tuple[CaptureRecord, bytes]] = []
     with _transaction(connection, "IMMEDIATE"):
-        for records in found:
-            unknown = set(_unknown(connection, [record.id for record, _ in records]))
-            _add(connection, [row for row in records if row[0].id in unknown])
-        for day, _, gone, mtime_ns in batch:
-            connection.executemany(
-                "DELETE FROM captures WHERE id = ?", [(capture_id,) for capture_id in gone]
-            )
-            connection.execute(
-                "INSERT OR REPLACE INTO days VALUES (?, ?)", (day.name, mtime_ns)
-            )
+        while rest and room > 0:
+            new = rest.pop()
+            some, others = new.added[-_STEP:], new.added[:-_STEP]
+            # What another process has added since they were listed is not read again.
+            found += _records(new.day, _unknown(connection, some))
+            room -= len(some)
+            if others:
+                rest.append(new._replace(added=others))
+                _mark(connection, new.day, _UNSETTLED)
+            else:
+                connection.executemany(
+                    "DELETE FROM captures WHERE id = ?", [(name,) for name in new.gone]
+                )
+                _mark(connection, new.day, new.mtime_ns)
+            if time.monotonic() >= end:
+                break
+        _add(connection, found)
+    return rest
+
+
+def _mark(connection: sqlite3.Connection, day: layout.Day, mtime_ns: int) -> None:
+    # What is so already is not written again, which would wait for the disk.
+    connection.execute(
+        """INSERT INTO days VALUES (?, ?) ON CONFLICT DO UPDATE
+           SET mtime_ns = excluded.mtime_ns WHERE mtime_ns != excluded.mtime_ns""",
+        (day.name, mtime_ns),
+    )
 
 
 def _known(connection: sqlite3.Connection, first: str, last: str) -> set[str]:
@@ -572,7 +637,7 @@ def _known(connection: sqlite3.Connection, first: str, last: str) -> set[str]:
 
 def _unknown(connection: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
     """Return those of `ids`, which are in order, that are not in the index."""
-    known = _known(connection, ids[-1], ids[0]) if ids else ()
+    known = _known(connection, ids[0], ids[-1]) if ids else ()
     return [capture_id for capture_id in ids if capture_id not in known]
 
 

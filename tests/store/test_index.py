@@ -166,6 +166,28 @@ def test_an_index_that_another_program_holds_is_not_waited_for_for_ever(
     two = save(store)
     assert listed(store) == [two.id, one.id]
     holder.close()
+    three = save(store)
+    assert listed(store) == [three.id, two.id, one.id]
+    assert store._index._memory is not None
+    # A minute later it is the file again.
+    monkeypatch.setattr(store._index, "_file_again", 0.0)
+    assert listed(store) == [three.id, two.id, one.id]
+    assert store._index._memory is None
+
+
+def test_while_another_reader_builds_the_index_what_is_there_is_shown(store, index_file):
+    one = save(store)
+    assert listed(store) == [one.id]
+    two = save(store)
+    holder = sqlite3.connect(index_file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with store.at_once(patience_seconds=0) as look:
+        assert listed(store) == [one.id]
+    assert look.unread == 1
+    holder.close()
+    with store.at_once(patience_seconds=0) as look:
+        assert listed(store) == [two.id, one.id]
+    assert look.unread == 0
 
 
 def test_what_is_not_a_capture_is_passed_over(store):
@@ -229,7 +251,7 @@ def test_readers_in_several_processes_build_and_follow_one_index(store):
 import sys; sys.path[:] = {sys.path!r}
 from flaskprof.store.directory import DirectoryStore
 from flaskprof.store import CaptureQuery, index
-index._BATCH = 50
+index._STEP, index._BATCH = 10, 50
 store = DirectoryStore({str(store.path)!r})
 for line in sys.stdin:
     with store.at_once():
@@ -300,12 +322,12 @@ def test_what_is_asked_at_once_is_answered_as_of_the_first_question(store):
 
 
 def test_who_has_no_patience_is_told_how_many_of_the_oldest_are_not_read(store, monkeypatch):
-    monkeypatch.setattr("flaskprof.store.index._BATCH", 3)
+    monkeypatch.setattr("flaskprof.store.index._STEP", 3)
     now = time.time()
     days = [now - 24 * HOUR] * 4 + [now - 48 * HOUR] + [now - 72 * HOUR] * 3
     saved = [save(store, started - number, route="/r") for number, started in enumerate(days)]
     expected = sorted((record.id for record in saved), reverse=True)
-    for read, unread in ((3, 5), (6, 2), (8, 0), (8, 0)):
+    for read, unread in ((3, 5), (4, 4), (5, 3), (8, 0), (8, 0)):
         with store.at_once(patience_seconds=0) as look:
             assert listed(store) == expected[:read]
             assert sum(store.spread(CaptureQuery()).values()) == read
@@ -313,7 +335,7 @@ def test_who_has_no_patience_is_told_how_many_of_the_oldest_are_not_read(store, 
 
 
 def test_what_is_deleted_before_it_was_read_is_never_listed(store, monkeypatch):
-    monkeypatch.setattr("flaskprof.store.index._BATCH", 2)
+    monkeypatch.setattr("flaskprof.store.index._STEP", 2)
     saved = [save(store, time.time() - 10 * number) for number in range(6)]
     with store.at_once(patience_seconds=0) as look:
         assert listed(store) == [record.id for record in saved[:2]]
@@ -326,7 +348,7 @@ def test_what_is_deleted_before_it_was_read_is_never_listed(store, monkeypatch):
 
 
 def test_who_waits_gets_all_however_many_batches_they_are(store, monkeypatch):
-    monkeypatch.setattr("flaskprof.store.index._BATCH", 2)
+    monkeypatch.setattr("flaskprof.store.index._STEP", 2)
     saved = [save(store) for _ in range(7)]
     with store.at_once() as look:
         assert len(listed(store)) == len(saved)

@@ -38,7 +38,7 @@ def test_what_an_application_saved_is_shown(tmp_path, flask_prof):
 def test_what_has_not_been_read_yet_is_said_and_read_on_with_each_page(
     tmp_path, flask_prof, processes, monkeypatch
 ):
-    monkeypatch.setattr("flaskprof.store.index._BATCH", 40)
+    monkeypatch.setattr("flaskprof.store.index._STEP", 40)
     monkeypatch.setattr("flaskprof.web.app._PATIENCE_SECONDS", 0)
     store = DirectoryStore(tmp_path / "data")
     begin = time.time() - 3600
