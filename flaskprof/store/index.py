@@ -99,16 +99,16 @@ _COLUMNS = {
 # So many captures are sorted as soon as they are found in the order they are wanted in.
 _FEW = 1000
 
-# How long another reader is waited for. It holds the lock for one batch at a time, which ends
-# with a step; after that it is written, which may have to wait for the disk.
+# How long another reader is waited for, and how long one reads until it writes to the disk,
+# which may take much longer than all else. It reads in steps and adds what it read in batches.
 _BUSY_SECONDS = 5.0
-_HOLD_SECONDS = 0.5
+_HOLD_SECONDS = 1.0
 # How long the index is kept in memory until its file is tried again.
 _FILE_AGAIN_SECONDS = 60.0
 _BATCH = 2000
 _STEP = 100
-# Pages that a batch changes at random places are kept until it is written.
-_CACHE_KIB = 32 * 1024
+# What changes at random places meanwhile has room in memory.
+_CACHE_KIB = 64 * 1024
 
 # A file system's clock is coarse, up to 2 s: a directory that changed less than that
 # before it was listed may change again without its time telling so.
@@ -598,15 +598,14 @@ def _read_some(
     The lock is held meanwhile, so that no two processes read the same.
     """
     end = min(until, time.monotonic() + _HOLD_SECONDS)
-    rest, room = list(news), _BATCH
+    rest = list(news)
     found: list[tuple[CaptureRecord, bytes]] = []
     with _transaction(connection, "IMMEDIATE"):
-        while rest and room > 0:
+        while rest:
             new = rest.pop()
             some, others = new.added[-_STEP:], new.added[:-_STEP]
             # What another process has added since they were listed is not read again.
             found += _records(new.day, _unknown(connection, some))
-            room -= len(some)
             if others:
                 rest.append(new._replace(added=others))
                 _mark(connection, new.day, _UNSETTLED)
@@ -615,6 +614,9 @@ def _read_some(
                     "DELETE FROM captures WHERE id = ?", [(name,) for name in new.gone]
                 )
                 _mark(connection, new.day, new.mtime_ns)
+            if len(found) >= _BATCH:
+                _add(connection, found)
+                found.clear()
             if time.monotonic() >= end:
                 break
         _add(connection, found)
