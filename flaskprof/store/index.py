@@ -509,7 +509,8 @@ def _refresh(connection: sqlite3.Connection, captures: Path, until: float) -> in
             if time.monotonic() >= until:
                 break
 
-    _in_turn(connection, write, until)
+    if news or indexed:
+        _in_turn(connection, write, until)
     return sum(len(new.added) for new in news)
 
 
