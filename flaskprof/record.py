@@ -167,9 +167,9 @@ def _checked(kind: type[T], data: Any) -> T:
     """Return the dataclass of this kind that `data` holds the fields of."""
     return kind(
         **{
-            row.name: _CHECKS[str(row.type)](data[row.name])
-            for row in fields(kind)  # type: ignore[arg-type]  # only dataclasses come here
-            if row.name in data or row.default is row.default_factory is MISSING
+            name: check(data[name])
+            for name, check, is_required in _FIELDS[kind]
+            if name in data or is_required
         }
     )
 
@@ -216,4 +216,13 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "tuple[str, ...]": _texts,
     "dict[str, float]": _seconds,
     "tuple[QueryGroup, ...]": _queries,
+}
+
+# Of each field its name, what it accepts, and whether it has to be there.
+_FIELDS: dict[type, tuple[tuple[str, Callable[[Any], Any], bool], ...]] = {
+    kind: tuple(
+        (row.name, _CHECKS[str(row.type)], row.default is row.default_factory is MISSING)
+        for row in fields(kind)
+    )
+    for kind in (CaptureRecord, QueryGroup)
 }

@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
 from flaskprof.record import CaptureRecord
 
-__all__ = ["SORTS", "CapturePage", "CaptureQuery", "Store", "stamp_of"]
+__all__ = ["SORTS", "CapturePage", "CaptureQuery", "Look", "Store", "stamp_of"]
 
 SORTS: Mapping[str, Callable[[CaptureRecord], Any]] = {
     "started": lambda record: record.id,
@@ -63,6 +64,13 @@ class CapturePage:
     triggers: Sequence[str] = ()
 
 
+@dataclass(slots=True)
+class Look:
+    """A look for what is new; `unread` captures were found and left for another time."""
+
+    unread: int = 0
+
+
 class Store(Protocol):
     """A readable collection of captures.
 
@@ -75,8 +83,12 @@ class Store(Protocol):
         """What it is a collection of, in the plural: "captures" or "files"."""
         ...
 
-    def at_once(self) -> AbstractContextManager[None]:
-        """Look for what is new once, for all that this thread asks in the context."""
+    def at_once(self, patience_seconds: float = inf) -> AbstractContextManager[Look]:
+        """Look for what is new once, for all that this thread asks in the context.
+
+        Where that would take much longer than `patience_seconds`, what is new is known but
+        in part, the newest first: the rest is there for those who ask later.
+        """
         ...
 
     def list(self, query: CaptureQuery) -> CapturePage:

@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 from flaskprof.errors import CaptureNotFound, StoreError
 from flaskprof.ids import time_of
 from flaskprof.record import CaptureRecord
-from flaskprof.store import CapturePage, CaptureQuery, layout, stamp_of
+from flaskprof.store import CapturePage, CaptureQuery, Look, layout, stamp_of
 from flaskprof.store.index import CaptureIndex
 from flaskprof.store.retention import Bounds, Candidate, surplus
 from flaskprof.store.usage import Usage
@@ -185,9 +186,9 @@ class DirectoryStore:
                     for path in (day.path, *day.path.parents[:2]):
                         path.rmdir()
 
-    def at_once(self) -> AbstractContextManager[None]:
+    def at_once(self, patience_seconds: float = inf) -> AbstractContextManager[Look]:
         """Look for what is new once, for all that this thread asks in the context."""
-        return self._index.at_once()
+        return self._index.at_once(patience_seconds)
 
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of captures."""
@@ -217,9 +218,10 @@ class DirectoryStore:
     def record(self, capture_id: str) -> CaptureRecord:
         """Return the metadata of one capture."""
         try:
-            return layout.load_record(self._path_of(capture_id, layout.COMMIT_SUFFIX))
+            text = layout.read_metadata(self._path_of(capture_id, layout.COMMIT_SUFFIX))
         except FileNotFoundError:
             raise self._not_found(capture_id) from None
+        return layout.record_in(text, capture_id)
 
     def read(self, capture_id: str, suffix: str) -> bytes:
         """Return one file of a capture, named by its suffix, as `.prof`."""

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from flaskprof.profiles.marshal_reader import MAX_BYTES
 from flaskprof.profiles.model import CallGraph, CallTree, Profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord
-from flaskprof.store import SORTS, CapturePage, CaptureQuery, stamp_of
+from flaskprof.store import SORTS, CapturePage, CaptureQuery, Look, stamp_of
 from flaskprof.store.spread import bin_of
 
 __all__ = ["TRIGGER", "FileStore", "Reader"]
@@ -127,9 +128,9 @@ class FileStore:
                     status.st_mtime_ns, status.st_size, *described[file.path]
                 )
 
-    def at_once(self) -> AbstractContextManager[None]:
+    def at_once(self, patience_seconds: float = inf) -> AbstractContextManager[Look]:  # noqa: ARG002
         """Do nothing: which files there are is known from the start."""
-        return nullcontext()
+        return nullcontext(Look())
 
     def list(self, query: CaptureQuery) -> CapturePage:
         """Return one page of the files; they differ in name, time of change and duration."""

@@ -15,8 +15,10 @@ import stat
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -24,7 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 from flaskprof.errors import StoreError
 from flaskprof.log import once
 from flaskprof.record import CaptureRecord
-from flaskprof.store import CapturePage, CaptureQuery, layout
+from flaskprof.store import CapturePage, CaptureQuery, Look, layout
 from flaskprof.store.spread import EDGES, bin_of
 
 __all__ = ["CaptureIndex"]
@@ -32,11 +34,12 @@ __all__ = ["CaptureIndex"]
 Selected = TypeVar("Selected")
 
 # The layout is part of the name: two versions of flaskprof do not undo each other's work.
-_NAME = "index-v3.sqlite"
+_NAME = "index-v4.sqlite"
 
 # Captures of one route, method and trigger are of one kind. There are few kinds and many
 # captures: filters choose kinds, whose captures are counted as they come and go. The rows of
-# `captures` are small, so that each order has an index that answers without them.
+# `captures` are small, so that each order has an index that answers without them. `records`
+# are the files as they are.
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS days (
@@ -66,7 +69,7 @@ CREATE INDEX IF NOT EXISTS by_cpu ON captures (cpu_seconds, id, kind);
 CREATE INDEX IF NOT EXISTS by_status ON captures (status, id, kind);
 CREATE TABLE IF NOT EXISTS records (
     id TEXT PRIMARY KEY,
-    record TEXT NOT NULL
+    record BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS bins (
     kind INTEGER NOT NULL,
@@ -74,11 +77,6 @@ CREATE TABLE IF NOT EXISTS bins (
     captures INTEGER NOT NULL,
     PRIMARY KEY (kind, bin)
 ) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON captures BEGIN
-    UPDATE kinds SET captures = captures + 1 WHERE number = new.kind;
-    INSERT INTO bins VALUES (new.kind, new.bin, 1)
-    ON CONFLICT DO UPDATE SET captures = captures + 1;
-END;
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON captures BEGIN
     DELETE FROM records WHERE id = old.id;
     UPDATE kinds SET captures = captures - 1 WHERE number = old.kind;
@@ -86,7 +84,7 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON captures BEGIN
     UPDATE bins SET captures = captures - 1 WHERE (kind, bin) = (old.kind, old.bin);
     DELETE FROM bins WHERE (kind, bin) = (old.kind, old.bin) AND captures = 0;
 END;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 COMMIT;
 """
 _FILTERS = ("route", "method", "trigger")
@@ -101,9 +99,16 @@ _COLUMNS = {
 # So many captures are sorted as soon as they are found in the order they are wanted in.
 _FEW = 1000
 
-# How long another reader is waited for. It holds the lock for one batch at a time.
+# How long another reader is waited for, and how long one reads until it writes to the disk,
+# which may take much longer than all else. It reads in steps and adds what it read in batches.
 _BUSY_SECONDS = 5.0
-_BATCH = 500
+_HOLD_SECONDS = 1.0
+# How long the index is kept in memory until its file is tried again.
+_FILE_AGAIN_SECONDS = 60.0
+_BATCH = 2000
+_STEP = 100
+# What changes at random places meanwhile has room in memory.
+_CACHE_KIB = 64 * 1024
 
 # A file system's clock is coarse, up to 2 s: a directory that changed less than that
 # before it was listed may change again without its time telling so.
@@ -119,7 +124,7 @@ class CaptureIndex:
     """The index of the captures below `captures`, in a file beside them.
 
     Where that file cannot be used (the directory is read-only, another program holds it)
-    the index is kept in this process's memory. Safe to use from several threads and
+    the index is kept in this process's memory for a while. Safe to use from several threads and
     processes at once, and across a fork.
     """
 
@@ -127,19 +132,25 @@ class CaptureIndex:
         self._captures = captures
         self._file = captures / _NAME
         self._memory: _Memory | None = None
-        self._look = _Look()
+        self._file_again = 0.0
+        self._local = _Local()
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Bring the index up to date but once for all that this thread asks in the context."""
-        if self._look.is_shared:
-            yield
+    def at_once(self, patience_seconds: float = inf) -> Iterator[Look]:
+        """Bring the index up to date but once for all that this thread asks in the context.
+
+        After about `patience_seconds` the oldest captures that are new to it are left for
+        another time; some are read each time.
+        """
+        if self._local.shared is not None:
+            yield self._local.shared
             return
-        self._look.is_shared = True
+        self._local.shared = Look()
+        self._local.until = time.monotonic() + patience_seconds
         try:
-            yield
+            yield self._local.shared
         finally:
-            self._look.is_shared = self._look.is_done = False
+            self._local.shared, self._local.is_done = None, False
 
     def page(self, query: CaptureQuery) -> CapturePage:
         """Bring the index up to date and return one page of it.
@@ -197,9 +208,10 @@ class CaptureIndex:
         return True
 
     def _read(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
-        if self._memory is None:
+        memory = self._memory
+        if memory is None or time.monotonic() >= self._file_again:
             try:
-                return self._read_file(select)
+                found = self._read_file(select)
             except sqlite3.Error as error:
                 once(
                     "index-in-memory",
@@ -207,11 +219,16 @@ class CaptureIndex:
                     self._file,
                     error,
                 )
-        if self._memory is None or self._memory.pid != os.getpid():
-            self._memory = _Memory()
-            self._look.is_done = False
-        with self._memory.lock:
-            return self._fresh(self._memory.connection, select)
+                self._file_again = time.monotonic() + _FILE_AGAIN_SECONDS
+            else:
+                self._memory = None
+                return found
+            self._local.is_done = False
+        if memory is None or memory.pid != os.getpid():
+            memory = self._memory = _Memory()
+            self._local.is_done = False
+        with memory.lock:
+            return self._fresh(memory.connection, select)
 
     def _read_file(self, select: Callable[[sqlite3.Connection], Selected]) -> Selected:
         try:
@@ -222,7 +239,7 @@ class CaptureIndex:
         except (sqlite3.DatabaseError, StoreError):
             layout.remove(self._file)
             layout.remove(self._file.with_name(_NAME + "-journal"))
-        self._look.is_done = False
+        self._local.is_done = False
         with closing(_connect(self._file)) as connection:
             return self._fresh(connection, select)
 
@@ -232,17 +249,24 @@ class CaptureIndex:
         select: Callable[[sqlite3.Connection], Selected],
     ) -> Selected:
         """Select from the index as it is once it is up to date."""
-        if not self._look.is_done:
-            _refresh(connection, self._captures)
-            self._look.is_done = self._look.is_shared
+        look = self._local.shared
+        if look is None:
+            _refresh(connection, self._captures, inf)
+        elif not self._local.is_done:
+            look.unread = _refresh(connection, self._captures, self._local.until)
+            self._local.is_done = True
         with _transaction(connection, "DEFERRED"):
             return select(connection)
 
 
-class _Look(threading.local):
-    """Whether a thread asks several things at once, and the index is fresh for them."""
+class _Local(threading.local):
+    """The look that a thread asks several things at once with, and whether it was taken.
 
-    is_shared = False
+    It ends at `until`, of the monotonic clock.
+    """
+
+    shared: Look | None = None
+    until = inf
     is_done = False
 
 
@@ -264,6 +288,7 @@ def _connect(file: Path | str) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             connection.executescript(_SCHEMA)
@@ -463,87 +488,205 @@ def _among(kinds: Iterable[_Kind]) -> str:
     return f"kind IN ({', '.join(str(kind.number) for kind in kinds)})"
 
 
-def _refresh(connection: sqlite3.Connection, captures: Path) -> None:
+def _refresh(connection: sqlite3.Connection, captures: Path, until: float) -> int:
+    """Bring the index up to date, the newest captures first.
+
+    Returns how many were not read when the monotonic clock was at `until`.
+    """
     indexed: dict[str, int] = dict(connection.execute("SELECT day, mtime_ns FROM days"))
-    for day in layout.days(captures):
-        if indexed.pop(day.name, None) != day.mtime_ns:
-            _refresh_day(connection, day)
-    for name in indexed:
-        with _transaction(connection, "IMMEDIATE"):
-            connection.execute(
-                "DELETE FROM captures WHERE id >= ? AND id < ?", layout.id_range(name)
-            )
-            connection.execute("DELETE FROM days WHERE day = ?", (name,))
+    changed = [
+        day for day in layout.days(captures) if indexed.pop(day.name, None) != day.mtime_ns
+    ]
+    news = [new for day in changed if (new := _look_into(connection, day))]
+
+    def write() -> None:
+        nonlocal news
+        for name in indexed:
+            _forget(connection, name)
+        indexed.clear()
+        while news:
+            news = _read_some(connection, news, until)
+            if time.monotonic() >= until:
+                break
+
+    if news or indexed:
+        _in_turn(connection, write, until)
+    return sum(len(new.added) for new in news)
 
 
-def _refresh_day(connection: sqlite3.Connection, day: layout.Day) -> None:
+def _in_turn(connection: sqlite3.Connection, write: Callable[[], object], until: float) -> None:
+    """Call `write` once no other reader is writing; not at all if that is after `until`.
+
+    Who would wait for ever does so as long as the others get on with it.
+    """
+    while True:
+        version = _version(connection)
+        try:
+            with _waiting(connection, until - time.monotonic()):
+                write()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() >= until:
+                return
+            if _version(connection) == version:
+                raise  # whoever holds the lock is no reader, or hangs
+        else:
+            return
+
+
+@contextmanager
+def _waiting(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """Wait for a lock that long and no longer, as long as that is less than usual."""
+    least = max(0.0, min(seconds, _BUSY_SECONDS))
+    connection.execute(f"PRAGMA busy_timeout = {int(least * 1000)}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that is another one when another connection has written."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
+
+
+def _forget(connection: sqlite3.Connection, day: str) -> None:
+    with _transaction(connection, "IMMEDIATE"):
+        connection.execute(
+            "DELETE FROM captures WHERE id >= ? AND id < ?", layout.id_range(day)
+        )
+        connection.execute("DELETE FROM days WHERE day = ?", (day,))
+
+
+class _News(NamedTuple):
+    """What is new in a day: the captures that were added, in order, and those that are gone.
+
+    Once all of it is in the index, that is as of `mtime_ns`.
+    """
+
+    day: layout.Day
+    added: list[str]
+    gone: list[str]
+    mtime_ns: int
+
+
+def _look_into(connection: sqlite3.Connection, day: layout.Day) -> _News | None:
     # The order matters where two processes do this at once: what is known is asked for
     # before the files are listed, so that nothing that the other just added is taken for
-    # deleted; and a day is settled by the last change to it alone, with the time that its
-    # directory had before it was listed.
-    known = {
-        capture_id
-        for (capture_id,) in connection.execute(
-            "SELECT id FROM captures WHERE id >= ? AND id < ?", layout.id_range(day.name)
-        )
-    }
+    # deleted; and a day is settled with the time that its directory had before it was
+    # listed, so that another time tells that it has to be looked into again.
+    known = _known(connection, *layout.id_range(day.name))
     now_ns = time.time_ns()
     try:
         files = layout.DayFiles.scan(day)
     except FileNotFoundError:
-        return  # deleted meanwhile: the next list finds it gone
+        return None  # deleted meanwhile: the next list finds it gone
     being_written = layout.sweep(day, files, now_ns)
-    added = sorted(files.ids - known)
-    for start in range(0, len(added), _BATCH):
-        records = list(_records(day, added[start : start + _BATCH]))
-        with _transaction(connection, "IMMEDIATE"):
-            _mark(connection, day, _UNSETTLED)
-            for record in records:
-                _add(connection, record)
     is_settled = now_ns - day.mtime_ns > _GRAIN_NS and not being_written
-    gone = known - files.ids
-    if gone or is_settled:
-        with _transaction(connection, "IMMEDIATE"):
-            connection.executemany(
-                "DELETE FROM captures WHERE id = ?", [(capture_id,) for capture_id in gone]
-            )
-            _mark(connection, day, day.mtime_ns if is_settled else _UNSETTLED)
+    added, gone = sorted(files.ids - known), list(known - files.ids)
+    if not (added or gone or is_settled):
+        return None
+    return _News(day, added, gone, day.mtime_ns if is_settled else _UNSETTLED)
+
+
+def _read_some(
+    connection: sqlite3.Connection, news: Sequence[_News], until: float
+) -> list[_News]:
+    """Put some of what is new into the index, the last and at least a few; return the rest.
+
+    The lock is held meanwhile, so that no two processes read the same.
+    """
+    end = min(until, time.monotonic() + _HOLD_SECONDS)
+    rest = list(news)
+    found: list[tuple[CaptureRecord, bytes]] = []
+    with _transaction(connection, "IMMEDIATE"):
+        while rest:
+            new = rest.pop()
+            some, others = new.added[-_STEP:], new.added[:-_STEP]
+            # What another process has added since they were listed is not read again.
+            found += _records(new.day, _unknown(connection, some))
+            if others:
+                rest.append(new._replace(added=others))
+                _mark(connection, new.day, _UNSETTLED)
+            else:
+                connection.executemany(
+                    "DELETE FROM captures WHERE id = ?", [(name,) for name in new.gone]
+                )
+                _mark(connection, new.day, new.mtime_ns)
+            if len(found) >= _BATCH:
+                _add(connection, found)
+                found.clear()
+            if time.monotonic() >= end:
+                break
+        _add(connection, found)
+    return rest
 
 
 def _mark(connection: sqlite3.Connection, day: layout.Day, mtime_ns: int) -> None:
-    connection.execute("INSERT OR REPLACE INTO days VALUES (?, ?)", (day.name, mtime_ns))
+    # What is so already is not written again, which would wait for the disk.
+    connection.execute(
+        """INSERT INTO days VALUES (?, ?) ON CONFLICT DO UPDATE
+           SET mtime_ns = excluded.mtime_ns WHERE mtime_ns != excluded.mtime_ns""",
+        (day.name, mtime_ns),
+    )
 
 
-def _add(connection: sqlite3.Connection, record: CaptureRecord) -> None:
-    kind = tuple(_encodable(getattr(record, name)) for name in _FILTERS)
-    connection.execute(
-        'INSERT OR IGNORE INTO kinds (route, method, "trigger") VALUES (?, ?, ?)', kind
+def _known(connection: sqlite3.Connection, first: str, last: str) -> set[str]:
+    rows = connection.execute("SELECT id FROM captures WHERE id BETWEEN ? AND ?", (first, last))
+    return {capture_id for (capture_id,) in rows}
+
+
+def _unknown(connection: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    """Return those of `ids`, which are in order, that are not in the index."""
+    known = _known(connection, ids[0], ids[-1]) if ids else ()
+    return [capture_id for capture_id in ids if capture_id not in known]
+
+
+def _add(connection: sqlite3.Connection, found: Sequence[tuple[CaptureRecord, bytes]]) -> None:
+    kinds = [
+        (_encodable(record.route), _encodable(record.method), _encodable(record.trigger))
+        for record, _ in found
+    ]
+    connection.executemany(
+        """INSERT INTO kinds (route, method, "trigger", captures) VALUES (?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET captures = captures + excluded.captures""",
+        [(*kind, captures) for kind, captures in Counter(kinds).items()],
     )
-    connection.execute(
-        "INSERT OR IGNORE INTO records VALUES (?, ?)", (record.id, record.to_json())
-    )
-    status = record.status
-    connection.execute(
-        """INSERT OR IGNORE INTO captures VALUES (?, (
-            SELECT number FROM kinds WHERE (route, method, "trigger") = (?, ?, ?)
-        ), ?, ?, ?, ?)""",
+    numbers = {kind[1:4]: kind.number for kind in _kinds(connection)}
+    rows = [
         (
             record.id,
-            *kind,
+            numbers[kind],
             record.duration_seconds,
             record.cpu_seconds,
-            None if status is None else min(max(status, -_MAX), _MAX),
+            None if record.status is None else min(max(record.status, -_MAX), _MAX),
             bin_of(record.duration_seconds),
-        ),
+        )
+        for kind, (record, _) in zip(kinds, found, strict=True)
+    ]
+    connection.executemany("INSERT INTO captures VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany(
+        "INSERT INTO records VALUES (?, ?)", [(record.id, text) for record, text in found]
+    )
+    connection.executemany(
+        """INSERT INTO bins VALUES (?, ?, ?)
+           ON CONFLICT DO UPDATE SET captures = captures + excluded.captures""",
+        [(*where, captures) for where, captures in Counter((r[1], r[5]) for r in rows).items()],
     )
 
 
-def _records(day: layout.Day, ids: Iterable[str]) -> Iterator[CaptureRecord]:
-    """Yield the metadata of each capture; what cannot be read is passed over."""
+def _records(day: layout.Day, ids: Iterable[str]) -> Iterator[tuple[CaptureRecord, bytes]]:
+    """Yield the metadata of each capture, and as they lie there.
+
+    What cannot be read is passed over.
+    """
+    folder = str(day.path)
     for capture_id in ids:
-        path = day.path / (capture_id + layout.COMMIT_SUFFIX)
         try:
-            yield layout.load_record(path)
+            text = layout.read_metadata(f"{folder}/{capture_id}{layout.COMMIT_SUFFIX}")
+            yield layout.record_in(text, capture_id), text
         except FileNotFoundError:
             continue
         except StoreError as error:

@@ -29,8 +29,9 @@ __all__ = [
     "days",
     "find",
     "id_range",
-    "load_record",
     "make_data_directory",
+    "read_metadata",
+    "record_in",
     "remove",
     "sweep",
     "write_whole",
@@ -41,6 +42,8 @@ SUFFIXES = frozenset({".prof", ".pb.gz", COMMIT_SUFFIX})
 
 # Far above what a record can be; a larger file is not ours and is not read into memory.
 _MAX_RECORD_BYTES = 1_000_000
+# Most are smaller than this: room for the largest is made for those that need it.
+_MOST_RECORDS_BYTES = 8192
 
 _DAY_SECONDS = 24 * 3600
 
@@ -181,24 +184,30 @@ def find(captures: Path, prefix: str) -> list[str]:
     return found
 
 
-def load_record(path: Path) -> CaptureRecord:
-    """Read the metadata of one capture.
+def read_metadata(path: str | Path) -> bytes:
+    """Return what is in a file of metadata, for `record_in` to check.
 
-    Raises `StoreError` where the file is not the metadata of the capture it is named
-    after, and FileNotFoundError where there is none.
+    Raises `StoreError` where it cannot be read, and FileNotFoundError where there is none.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_RECORD_BYTES + 1)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  of many, without an object for each
+            text = file.read(_MOST_RECORDS_BYTES)
+            if len(text) == _MOST_RECORDS_BYTES:
+                text += file.read(_MAX_RECORD_BYTES + 1 - len(text))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     if len(text) > _MAX_RECORD_BYTES:
         raise StoreError(f"{path}: too large to be the metadata of a capture")
+    return text
+
+
+def record_in(text: bytes, capture_id: str) -> CaptureRecord:
+    """Return the record in `text`; raises `StoreError` where it is not that of the capture."""
     record = CaptureRecord.from_json(text)
-    if record.id != path.name.removesuffix(COMMIT_SUFFIX):
-        raise StoreError(f"{path}: the metadata of another capture ({record.id[:40]!r})")
+    if record.id != capture_id:
+        raise StoreError(f"{capture_id}: the metadata of another capture ({record.id[:40]!r})")
     return record
 
 

@@ -29,7 +29,7 @@ from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
 from flaskprof.web.views import VIEWS
-from flaskprof.web.views.trouble import being_written, trouble
+from flaskprof.web.views.trouble import being_read, being_written, trouble
 from flaskprof.web.visit import Data, Download, Page, Redirect, Visit
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ _FOR_EVER = "private, max-age=31536000, immutable"
 
 _WORTH_COMPRESSING = 2_000
 
+# How long a page may look for what is new in the store; the next one goes on with it.
+_PATIENCE_SECONDS = 1.0
+# What lists captures shows those that are read so far. What is found among all of them, as
+# the median is, would be wrong until all are.
+_LISTS = frozenset({"overview", "captures", "route"})
+
 # How long the background writer may take before a capture that was announced is missed.
 _WRITING_SECONDS = 10.0
 
@@ -75,11 +81,15 @@ _OUR_FAULT = "This page failed by a fault of flaskprof itself; its log holds the
 
 
 class _Frame(NamedTuple):
-    """What every page has around it: where it leads to, and what there is."""
+    """What every page has around it: where it leads to, and what there is.
+
+    Where captures have not been read yet, `unread` of them, it loads itself again.
+    """
 
     links: Links
     holds: str
     is_watched: bool
+    unread: int = 0
 
 
 class Viewer:
@@ -119,6 +129,7 @@ class Viewer:
 
     def _respond(self, request: Request) -> Response:
         links = Links(request.root_path)
+        frame = self._frame(links)
         arguments: Mapping[str, Any] = {}
         try:
             endpoint, arguments = links.match(request.path, request.method)
@@ -128,12 +139,17 @@ class Viewer:
                 return _FILES[endpoint](arguments["name"], request)
             visit = self._visit(request.args, links, f"{request.scheme}://{request.host}")
             # A page asks the store for this and that, and what is there is the same for all.
-            with self._store.at_once():
-                answer = VIEWS[endpoint](visit, **arguments)
-            return _answer(answer, request, self._frame(links))
+            with self._store.at_once(_PATIENCE_SECONDS) as look:
+                try:
+                    answer = VIEWS[endpoint](visit, **arguments)
+                finally:
+                    frame = frame._replace(unread=look.unread)
+            if frame.unread and endpoint not in _LISTS:
+                answer = being_read()
+            return _answer(answer, request, frame)
         except Exception as error:  # noqa: BLE001  whatever goes wrong is an answer too
             page, headers = self._explain(error, links, arguments.get("capture_id", ""))
-            return _page(page, request, self._frame(links), headers)
+            return _page(page, request, frame, headers)
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
@@ -221,10 +237,13 @@ def _page(
     page: Page, request: Request, frame: _Frame, headers: Mapping[str, str] | None = None
 ) -> Response:
     headers = {**_SECURITY, "Vary": "Accept", **page.headers, **(headers or {})}
+    if frame.unread:
+        headers["Refresh"] = "1"
     if wants_json(request.environ):
         # ASCII with escapes, which every UTF-8 decoder and JSON parser takes, whatever
         # half characters a foreign name holds.
-        body = json.dumps(page.data(), allow_nan=False).encode("ascii")
+        unread = {"unread_captures": frame.unread} if frame.unread else {}
+        body = json.dumps({**unread, **page.data()}, allow_nan=False).encode("ascii")
         return Response(body, page.status, headers, content_type=page.json_type)
     text = _html(page, frame)
     return Response(

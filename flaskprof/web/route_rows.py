@@ -117,7 +117,8 @@ _COLUMNS = (
     Column(
         "spread",
         "Latency",
-        "A bar for each bucket of the metrics, from fast to slow; the dots are captures",
+        "A bar for each bucket of the metrics, from fast to slow; the dots are the newest and "
+        "the slowest captures",
     ),
 )
 _BY_SORT = {column.sort: column for column in _COLUMNS if column.sort}

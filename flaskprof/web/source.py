@@ -189,7 +189,7 @@ def coloured(lines: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
 
     Without Pygments, and of very long texts, a line is one piece without a colour.
     """
-    lines = [visible(line.expandtabs(4)[:_MOST_IN_LINE]) for line in lines]
+    lines = [visible(_cut(line.expandtabs(4))) for line in lines]
     text = "\n".join(lines)
     try:
         from pygments.lexers.python import PythonLexer  # noqa: PLC0415  an extra
@@ -208,6 +208,10 @@ def coloured(lines: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
             yield pieces
             pieces = [(colour, part)] if part else []
     yield pieces
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _MOST_IN_LINE else line[:_MOST_IN_LINE] + "…"
 
 
 # What a kind of token of Pygments is called in the style sheet; the first that fits.

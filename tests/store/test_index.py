@@ -48,7 +48,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def index_file(store):
-    return store.path / "captures" / "index-v3.sqlite"
+    return store.path / "captures" / "index-v4.sqlite"
 
 
 def test_saving_does_not_touch_the_index(store, index_file):
@@ -166,6 +166,28 @@ def test_an_index_that_another_program_holds_is_not_waited_for_for_ever(
     two = save(store)
     assert listed(store) == [two.id, one.id]
     holder.close()
+    three = save(store)
+    assert listed(store) == [three.id, two.id, one.id]
+    assert store._index._memory is not None
+    # A minute later it is the file again.
+    monkeypatch.setattr(store._index, "_file_again", 0.0)
+    assert listed(store) == [three.id, two.id, one.id]
+    assert store._index._memory is None
+
+
+def test_while_another_reader_builds_the_index_what_is_there_is_shown(store, index_file):
+    one = save(store)
+    assert listed(store) == [one.id]
+    two = save(store)
+    holder = sqlite3.connect(index_file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with store.at_once(patience_seconds=0) as look:
+        assert listed(store) == [one.id]
+    assert look.unread == 1
+    holder.close()
+    with store.at_once(patience_seconds=0) as look:
+        assert listed(store) == [two.id, one.id]
+    assert look.unread == 0
 
 
 def test_what_is_not_a_capture_is_passed_over(store):
@@ -228,11 +250,14 @@ def test_readers_in_several_processes_build_and_follow_one_index(store):
     script = f"""
 import sys; sys.path[:] = {sys.path!r}
 from flaskprof.store.directory import DirectoryStore
-from flaskprof.store import CaptureQuery
+from flaskprof.store import CaptureQuery, index
+index._STEP, index._BATCH = 10, 50
 store = DirectoryStore({str(store.path)!r})
 for line in sys.stdin:
-    page = store.list(CaptureQuery(limit=10_000))
-    print(len(page.records), page.matching, flush=True)
+    with store.at_once():
+        page = store.list(CaptureQuery(limit=10_000))
+        spread = store.spread(CaptureQuery())
+    print(len(page.records), page.matching, sum(spread.values()), flush=True)
 """
     readers = [
         subprocess.Popen(
@@ -250,7 +275,7 @@ for line in sys.stdin:
             reader.stdin.write("list\n")
             reader.stdin.flush()
         assert [reader.stdout.readline() for reader in readers] == (
-            [f"{expected} {expected}\n"] * 3
+            [f"{expected} {expected} {expected}\n"] * 3
         )
         if step % 2:
             doomed = save(store)
@@ -294,6 +319,40 @@ def test_what_is_asked_at_once_is_answered_as_of_the_first_question(store):
         with ThreadPoolExecutor(1) as other:
             assert other.submit(listed, store).result() == [second.id, first.id]
     assert listed(store) == [second.id, first.id]
+
+
+def test_who_has_no_patience_is_told_how_many_of_the_oldest_are_not_read(store, monkeypatch):
+    monkeypatch.setattr("flaskprof.store.index._STEP", 3)
+    now = time.time()
+    days = [now - 24 * HOUR] * 4 + [now - 48 * HOUR] + [now - 72 * HOUR] * 3
+    saved = [save(store, started - number, route="/r") for number, started in enumerate(days)]
+    expected = sorted((record.id for record in saved), reverse=True)
+    for read, unread in ((3, 5), (4, 4), (5, 3), (8, 0), (8, 0)):
+        with store.at_once(patience_seconds=0) as look:
+            assert listed(store) == expected[:read]
+            assert sum(store.spread(CaptureQuery()).values()) == read
+        assert look.unread == unread
+
+
+def test_what_is_deleted_before_it_was_read_is_never_listed(store, monkeypatch):
+    monkeypatch.setattr("flaskprof.store.index._STEP", 2)
+    saved = [save(store, time.time() - 10 * number) for number in range(6)]
+    with store.at_once(patience_seconds=0) as look:
+        assert listed(store) == [record.id for record in saved[:2]]
+    assert look.unread == 4
+    for record in saved[1:4]:
+        (day_of(store, record) / f"{record.id}.json").unlink()
+    with store.at_once(patience_seconds=0) as look:
+        assert listed(store) == [saved[number].id for number in (0, 4, 5)]
+    assert look.unread == 0
+
+
+def test_who_waits_gets_all_however_many_batches_they_are(store, monkeypatch):
+    monkeypatch.setattr("flaskprof.store.index._STEP", 2)
+    saved = [save(store) for _ in range(7)]
+    with store.at_once() as look:
+        assert len(listed(store)) == len(saved)
+    assert look.unread == 0
 
 
 def test_a_question_that_failed_is_not_the_last_word(store, index_file):

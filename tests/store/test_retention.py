@@ -173,7 +173,7 @@ def test_pruning_deletes_what_the_policy_says_with_all_files(store):
     kept_files = [
         record.id + suffix for record in (slow, new) for suffix in (".json", ".pb.gz", ".prof")
     ]
-    assert sorted(files) == sorted([*kept_files, "index-v3.sqlite"])
+    assert sorted(files) == sorted([*kept_files, "index-v4.sqlite"])
 
 
 def test_pruning_by_bytes_counts_every_file_and_is_seen_by_the_next_count(store):

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from math import inf
 
 import flask
 import pytest
@@ -29,7 +30,7 @@ from flaskprof.metrics.live import Live
 from flaskprof.metrics.ring import note_totals, recent_directory
 from flaskprof.metrics.totals import Totals
 from flaskprof.record import CaptureRecord
-from flaskprof.store import SORTS, CapturePage, CaptureQuery
+from flaskprof.store import SORTS, CapturePage, CaptureQuery, Look
 from flaskprof.store.spread import bin_of
 from flaskprof.web.app import Viewer
 from needs import needs_program
@@ -76,8 +77,8 @@ class MemoryStore:
             and query.search.casefold() in record.route.casefold()
         ]
 
-    def at_once(self):
-        return nullcontext()
+    def at_once(self, patience_seconds=inf):
+        return nullcontext(Look())
 
     def list(self, query: CaptureQuery) -> CapturePage:
         everything = list(self.records.values())
@@ -104,7 +105,9 @@ class MemoryStore:
         for record in self.records.values():
             marks = found.setdefault((record.method, record.route), [])
             marks.append((record.id, record.duration_seconds))
-        return {key: marks[:each] for key, marks in found.items()}
+        return {
+            key: sorted(marks, key=lambda mark: mark[1])[-each:] for key, marks in found.items()
+        }
 
     def record(self, capture_id: str) -> CaptureRecord:
         try:

@@ -163,6 +163,17 @@ def test_many_callees_are_shown_when_they_are_asked_for(see, store):
     assert len(rows_of(see(page.links["170 more callees"]))) == 201
 
 
+def test_a_tree_of_which_more_is_open_than_is_shown_says_so(see, store, monkeypatch):
+    record = add_tree(store, WIDE)
+    monkeypatch.setattr("flaskprof.web.panels.tree._MOST_ROWS", 201)
+    whole = f"/c/{record.id}?view=tree&open=0&all=0"
+    assert len(rows_of(see(whole))) == 201
+    monkeypatch.setattr("flaskprof.web.panels.tree._MOST_ROWS", 200)
+    *shown, last = rows_of(see(whole))
+    assert len(shown) == 200
+    assert last == "More is open than these 200 rows: close some to see it"
+
+
 def test_an_estimated_tree_shows_its_bounds(see, ask, store):
     functions = {
         ("a.py", 1, "main"): (1, 1, 0.0, 10.0, {}),
@@ -256,6 +267,17 @@ def test_source_is_shown_with_times_where_functions_begin(sourced, tmp_path):
     lines = [row for row in whole.rows if row and row[0].isdigit()]
     assert [row[0] for row in lines] == ["1", "2", "3", "4", "5", "6", "7"]
     assert [bool(row[3]) for row in lines] == [True, False, False, False, True, False, False]
+
+
+def test_source_that_is_not_shown_whole_says_so(sourced, tmp_path, monkeypatch):
+    whole = sourced(Document, source=[str(tmp_path)], query="&whole=1")
+    assert "are shown, from" not in whole.text
+    monkeypatch.setattr("flaskprof.web.panels.source._MOST_LINES", 5)
+    page = sourced(Document, source=[str(tmp_path)], query="&whole=1")
+    assert [row[0] for row in page.rows if row and row[0].isdigit()] == list("12345")
+    assert "Of 7 lines 5 are shown, from line 1 on." in page.text
+    alone = sourced(Document, source=[str(tmp_path)])
+    assert "are shown, from" not in alone.text
 
 
 def test_source_is_off_outside_development_unless_allowed(sourced):

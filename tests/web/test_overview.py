@@ -236,8 +236,38 @@ def test_the_newest_and_the_slowest_captures_are_listed(see_front, ask_front, st
     assert [record["duration_seconds"] for record in found["slowest"]] == [9, 8, 7, 6, 5, 4]
     page = see_front()
     assert page.links["all 9"] == "/captures"
-    assert page.links["more"] == "/captures?sort=duration"
+    assert page.links["all by wall time"] == "/captures?sort=duration"
+    assert "Slowest captures of each route" in page.text
     assert "GET /9" in page.links
+
+
+def test_one_slow_route_does_not_hide_the_slowest_captures_of_others(
+    see_front, ask_front, store, processes
+):
+    def slowest():
+        return [
+            (record["route"], record["method"], record["duration_seconds"])
+            for record in ask_front()["slowest"]
+        ]
+
+    for seconds in range(10, 30):
+        store.add(b"", route="/slow", duration_seconds=seconds)
+    alone = [("/slow", "GET", seconds) for seconds in range(29, 23, -1)]
+    assert slowest() == alone
+    assert "Slowest captures" in see_front().text
+    assert "of each route" not in see_front().text
+    store.add(b"", route="/slow", method="POST", duration_seconds=2)
+    for seconds in (0.1, 0.2, 0.3):
+        store.add(b"", route="/quick", duration_seconds=seconds)
+    # What room is left is for the next slowest of all.
+    assert slowest() == [*alone[:4], ("/slow", "POST", 2), ("/quick", "GET", 0.3)]
+    for number in range(5):
+        store.add(b"", route=f"/{number}", duration_seconds=1 + number / 10)
+    assert slowest() == [
+        alone[0],
+        ("/slow", "POST", 2),
+        *((f"/{number}", "GET", 1 + number / 10) for number in (4, 3, 2, 1)),
+    ]
 
 
 def test_a_newcomer_is_told_what_to_send(see_front, processes):

@@ -35,6 +35,54 @@ def test_what_an_application_saved_is_shown(tmp_path, flask_prof):
     assert CaptureRecord.from_json(client.get(f"/c/{record.id}.json").data) == record
 
 
+def test_what_has_not_been_read_yet_is_said_and_read_on_with_each_page(
+    tmp_path, flask_prof, processes, monkeypatch
+):
+    monkeypatch.setattr("flaskprof.store.index._STEP", 40)
+    monkeypatch.setattr("flaskprof.web.app._PATIENCE_SECONDS", 0)
+    store = DirectoryStore(tmp_path / "data")
+    begin = time.time() - 3600
+    for number in range(100):
+        started = begin + number
+        record = CaptureRecord(
+            id=new_capture_id(started),
+            started=started,
+            duration_seconds=0.25,
+            route="/old" if number < 10 else "/new",
+        )
+        store.save(record, {".prof": flask_prof})
+    client = Client(Viewer(store, settings=Settings(), live=processes.live()))
+    page = client.get("/")
+    assert "Not read yet, and missing here: 60 older captures." in page.text
+    assert "This page loads itself again until all are read." in page.text
+    assert "all 40" in page.text
+    assert (page.status_code, page.headers["Refresh"]) == (200, "1")
+    listed = client.get("/captures", headers=JSON)
+    assert (listed.json["unread_captures"], listed.json["matching"]) == (20, 80)
+    (store.path / "captures" / "index-v4.sqlite").unlink()
+    # What is compared is never the median of a part.
+    address = f"/compare?a=median&b={record.id}"
+    compared = client.get(address)
+    assert (compared.status_code, compared.headers["Refresh"]) == (202, "1")
+    assert "60 older captures" in compared.text
+    compared = client.get(address, headers=JSON)
+    assert (compared.status_code, compared.json) == (
+        202,
+        {"unread_captures": 20, "being_read": {"retry_after_seconds": 1}},
+    )
+    assert client.get(address).status_code == 303
+    # Of a route whose captures are all older there is nothing to be seen, but not for long.
+    (store.path / "captures" / "index-v4.sqlite").unlink()
+    assert client.get("/captures", headers=JSON).json["unread_captures"] == 60
+    old = client.get("/r/?route=/old")
+    assert (old.status_code, old.headers["Refresh"]) == (404, "1")
+    assert "20 older captures" in old.text
+    old = client.get("/r/?route=/old")
+    assert (old.status_code, "Refresh" in old.headers) == (200, False)
+    assert "Not read yet" not in old.text
+    assert "unread_captures" not in client.get("/captures", headers=JSON).json
+
+
 def test_no_id_leads_out_of_the_directory(tmp_path):
     (tmp_path / "secret.prof").write_bytes(b"secret")
     client = Client(Viewer(DirectoryStore(tmp_path / "data"), settings=Settings()))

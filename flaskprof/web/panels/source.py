@@ -34,10 +34,14 @@ class Line(NamedTuple):
 
 
 class SourceView(NamedTuple):
-    """The lines of a function or of its whole file, or why there are none."""
+    """The lines of a function or of its whole file, or why there are none.
+
+    Where more than can be shown were wanted, they are `of_lines`.
+    """
 
     function: FunctionName | None
     lines: Sequence[Line] = ()
+    of_lines: int = 0
     refused: str = ""
     is_sampled: bool = False
     whole_url: str = ""
@@ -58,9 +62,13 @@ def source(subject: Subject, function: Function | None) -> Panel:
         return Panel("_source.html", view, lambda: {"source": {"refused": reason}})
     is_whole = subject.visit.query.get("whole", "") == "1"
     block = block_of(text, function.line)
+    lines = _lines(subject, function, text, block, is_whole=is_whole)
+    wanted = Block(1, len(lines_of(text))) if is_whole else block
+    is_cut = lines and (lines[0].number > wanted.first or lines[-1].number < wanted.last)
     view = SourceView(
         name,
-        lines=_lines(subject, function, text, block, is_whole=is_whole),
+        lines=lines,
+        of_lines=wanted.last - wanted.first + 1 if is_cut else 0,
         is_sampled=subject.truth == "sampled",
         whole_url="" if is_whole else _url(subject, function, whole="1"),
         block_url=_url(subject, function) if is_whole else "",

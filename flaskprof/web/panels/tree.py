@@ -208,6 +208,8 @@ class _TreePage:
                 continue
             node, level, place, siblings, stack = item
             if len(self._shown) >= _MOST_ROWS:
+                text = f"More is open than these {_MOST_ROWS:,} rows: close some to see it"
+                yield MoreRow(1, _indent(1), text, seconds(None), "")
                 return
             self._shown.append(node)
             yield self._row(node, level, place, siblings, stack)

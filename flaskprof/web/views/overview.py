@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from flaskprof.errors import StoreError
+from flaskprof.errors import CaptureNotFound, StoreError
 from flaskprof.metrics.in_flight import Flying
 from flaskprof.metrics.live import Live
 from flaskprof.metrics.recent import Window, quantile, sum_of
-from flaskprof.store import CaptureQuery
+from flaskprof.record import CaptureRecord
+from flaskprof.store import SORTS, CaptureQuery, Store
 from flaskprof.web.figures import Figure, count, in_words, rate, seconds, share
 from flaskprof.web.route_rows import (
     ROWS_AT_FIRST,
@@ -34,6 +37,7 @@ __all__ = ["overview"]
 
 _CAPTURES = 6
 _MARKS = 8
+_SECONDS = itemgetter(1)
 _IN_FLIGHT = 20
 
 
@@ -71,7 +75,8 @@ class OverviewView(NamedTuple):
     """The front page; `total` is None where nothing is known of the time looked at.
 
     `span` is how much of that is known, in words. `more_url` shows the routes that are left
-    out, of which there are `more`.
+    out, of which there are `more`; `of_each_route` says whether captures are of
+    several, and the slowest those of each.
     """
 
     state: OverviewState
@@ -90,6 +95,7 @@ class OverviewView(NamedTuple):
     workers: Figure
     newest: Sequence[CaptureRow]
     slowest: Sequence[CaptureRow]
+    of_each_route: bool
     captures: Figure
     application_url: str
 
@@ -102,12 +108,12 @@ def overview(visit: Visit) -> Page:
     window, workers = _look(visit.live, state, visit.now)
     flying = visit.live.flying()
     newest = visit.store.list(CaptureQuery(limit=_CAPTURES))
-    slowest = visit.store.list(CaptureQuery(sort="duration", limit=_CAPTURES))
     everything = [] if window is None else measured(window)
     found = wanted(everything, state)
     shown = found if state.shows_all else found[:ROWS_AT_FIRST]
     bounds_ns = () if window is None else window.bounds_ns
     marks = visit.store.marks(_MARKS)
+    slowest = _slowest(visit.store, marks.values())
 
     def here(changed: OverviewState) -> str:
         return visit.links.overview(**changed.to_query())
@@ -142,7 +148,8 @@ def overview(visit: Visit) -> Page:
         flying_more=max(0, len(flying.requests) - _IN_FLIGHT) + flying.more,
         workers=count(workers),
         newest=rows(newest.records),
-        slowest=rows(slowest.records),
+        slowest=rows(slowest),
+        of_each_route=len(marks) > 1,
         captures=count(newest.matching),
         application_url=application_url(visit),
     )
@@ -156,7 +163,7 @@ def overview(visit: Visit) -> Page:
             "in_flight": flying.plain(),
             "captures": newest.matching,
             "newest": [record_data(record, visit.links) for record in newest.records],
-            "slowest": [record_data(record, visit.links) for record in slowest.records],
+            "slowest": [record_data(record, visit.links) for record in slowest],
         }
 
     return Page("overview.html", view, data)
@@ -169,6 +176,23 @@ def _look(live: Live, state: OverviewState, now: float) -> tuple[Window | None, 
     except OSError as error:
         raise StoreError(f"the metrics cannot be read: {error.strerror}") from error
     return live.window(point, WINDOWS[state.window]), point.alive
+
+
+def _slowest(store: Store, marks: Iterable[Sequence[tuple[str, float]]]) -> list[CaptureRecord]:
+    """Return the slowest capture of each route, and if these are few the next slowest too.
+
+    One bad route would else hide all others.
+    """
+    overall = store.list(CaptureQuery(sort="duration", limit=_CAPTURES)).records
+    known = {record.id: record for record in overall}
+    of_each = sorted((max(some, key=_SECONDS) for some in marks), key=_SECONDS, reverse=True)
+    found: dict[str, CaptureRecord] = {}
+    for capture_id, _ in of_each[:_CAPTURES]:
+        with suppress(CaptureNotFound, StoreError):  # deleted or damaged since it was marked
+            found[capture_id] = known.get(capture_id) or store.record(capture_id)
+    more = [record for record in overall if record.id not in found]
+    found |= {record.id: record for record in more[: _CAPTURES - len(found)]}
+    return sorted(found.values(), key=SORTS["duration"], reverse=True)
 
 
 def _total(window: Window | None) -> Sum | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from flaskprof.web.problems import PROBLEM, problem
 from flaskprof.web.visit import Page
 
-__all__ = ["being_written", "trouble"]
+__all__ = ["being_read", "being_written", "trouble"]
 
 
 class BeingWrittenView(NamedTuple):
@@ -32,6 +32,20 @@ def being_written(capture_id: str) -> Page:
         lambda: {"being_written": {"id": capture_id, "retry_after_seconds": 1}},
         status=202,
         headers={"Retry-After": "1", "Refresh": "1"},
+    )
+
+
+def being_read() -> Page:
+    """Say that what is asked for needs all captures, which are not read yet."""
+    return Page(
+        "trouble.html",
+        TroubleView(
+            "The captures are being read",
+            "What is looked for among all of them is found once all are read.",
+        ),
+        lambda: {"being_read": {"retry_after_seconds": 1}},
+        status=202,
+        headers={"Retry-After": "1"},
     )
 
 
