@@ -24,7 +24,7 @@ class Target:
         self.threads = []
         self.looked = threading.Event()
 
-    def look(self):
+    def look(self, _late_seconds):
         self.threads.append(threading.current_thread())
         self.looked.set()
 
@@ -34,7 +34,7 @@ class Target:
 
 
 class Broken:
-    def look(self):
+    def look(self, _late_seconds):
         raise ZeroDivisionError("on purpose")
 
 
