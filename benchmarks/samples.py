@@ -34,7 +34,7 @@ from flaskprof.metrics.instruments import Metrics
 from flaskprof.profiles.model import CallTree
 from flaskprof.profiles.sums import call_graph
 
-DATA = random.Random(1).randbytes(1 << 22)  # noqa: S311  no secret
+DATA = random.Random(1).randbytes(1 << 22)
 
 
 def computing(milliseconds: float) -> None:
@@ -64,6 +64,7 @@ class Program:
         self.truth_ns = {step.__name__: 0 for step, _ in steps}
 
     def run(self, seconds: float) -> None:
+        """Do all steps in turn until so many seconds are over."""
         end = perf_counter_ns() + seconds * 1e9
         while perf_counter_ns() < end:
             for step, milliseconds in self.steps:

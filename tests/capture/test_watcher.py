@@ -22,9 +22,11 @@ class Target:
 
     def __init__(self):
         self.threads = []
+        self.late_seconds = [0.0]
         self.looked = threading.Event()
 
-    def look(self, _late_seconds):
+    def look(self, late_seconds):
+        self.late_seconds.append(late_seconds)
         self.threads.append(threading.current_thread())
         self.looked.set()
 
@@ -83,6 +85,16 @@ def test_all_targets_are_looked_at_again_and_again_on_that_thread(watcher):
     assert {thread.name for target in targets for thread in target.threads} == {
         "flaskprof-watcher"
     }
+
+
+def test_a_target_is_told_how_long_the_round_had_to_wait_for_the_interpreter(watcher):
+    target = Target()
+    watcher.start()
+    watcher.watch(target)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while max(target.late_seconds) < 0.02:
+        assert time.monotonic() < deadline
+        sum(range(5_000_000))  # for much longer, and in one step of the interpreter
 
 
 def test_a_forgotten_target_is_looked_at_no_more(watcher):

@@ -32,9 +32,9 @@ __all__ = ["SamplingEngine", "SamplingRecording"]
 
 _NOTE = "Sampled: builtins are not seen, their time is that of the functions that called them."
 _UNSEEN = (
-    "≈ {share:.0%} of the time was computing in stretches of up to {stretch_ms:g} ms between "
-    "waits, which samples do not see: it is own time of the innermost function that ran all "
-    "along. X-Profile: 1 counts every call and says where it was."
+    "≈ {percent:.0f} % of the time was computing in stretches of up to {stretch_ms:g} ms "
+    "between waits, which samples do not see: it is own time of the innermost function that "
+    "ran all along. X-Profile: 1 counts every call and says where it was."
 )
 _BLIND = (
     "Computing in stretches of up to {stretch_ms:g} ms between waits is read as the waiting "
@@ -163,7 +163,10 @@ class SamplingRecording:
         share = self._samples.unseen_ns / self._on_ns if self._on_ns else 0.0
         stretch_ms = sys.getswitchinterval() * 1e3
         limits = (
-            (_UNSEEN.format(share=share, stretch_ms=stretch_ms), share >= _WORTH_A_WORD),
+            (
+                _UNSEEN.format(percent=share * 100, stretch_ms=stretch_ms),
+                share >= _WORTH_A_WORD,
+            ),
             (_BLIND.format(stretch_ms=stretch_ms), not self._knows_cpu),
             (MIXED, self._is_mixed),
             (_DEEP, self._samples.is_deep),
