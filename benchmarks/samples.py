@@ -1,16 +1,17 @@
 """How true a sampled profile is: what it says of each function, beside what a clock says.
 
-Each program stops the time of its own functions. It is sampled as a request is that asks
-for it, and all that it says of a function is printed beside the truth, in per cent of the
-whole: what the looks at the stack alone would have said, and what is said with the clock of
-the thread's processor time. *around* is the time that belongs to these functions and was
-given to the ones that called them. *wrong* is the time given to a function whose it was not.
-Processor time that other processes took from it makes the truth longer than the clock says.
+Each program stops the time of its own functions. It is sampled as a request is that asks for
+it, and what the profile says is printed beside the truth, in per cent of the time: once as
+the looks at the stack alone would have it, once with the clock of the thread's processor
+time. *computing* is the share of all functions but the one that waits, *around* what was
+given to the function that calls them all, and *wrong* what was given to one of them and was
+another's. The truth is time of a clock on the wall: what other programs took from the
+processor is in it.
 
 ::
 
     python benchmarks/samples.py
-    python benchmarks/samples.py --seconds 5 --only "2 ms"
+    python benchmarks/samples.py --seconds 5 --only "2 ms" --functions
 """
 
 from __future__ import annotations
@@ -139,52 +140,48 @@ def record(
 
 def said(tree: CallTree, program: Program) -> dict[str, float]:
     """Return the share of each function that the program timed."""
-    names = program.truth_ns
-    shares = dict.fromkeys(names, 0.0)
+    shares = dict.fromkeys(program.truth_ns, 0.0)
     for function, stats in call_graph(tree).functions.items():
-        if function.name in names:
+        if function.name in shares:
             shares[function.name] += stats.total.cumulative_seconds * 1e9 / tree.total_ns
     return shares
+
+
+def sums(shares: dict[str, float], truth: dict[str, float]) -> tuple[float, float, float]:
+    """Return the shares of computing, of the time around, and of what is wrong."""
+    busy = sum(share for name, share in shares.items() if name != waiting.__name__)
+    around = max(0.0, 1 - sum(shares.values()))
+    wrong = sum(max(0.0, share - truth[name]) for name, share in shares.items())
+    return busy, around, wrong
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="of each program")
     parser.add_argument("--only", default="", help="programs whose name contains this")
+    parser.add_argument("--functions", action="store_true", help="print each function too")
     arguments = parser.parse_args()
     watcher = Watcher(Metrics([1.0]))
     engine = SamplingEngine(watcher)
-    print(f"Python {platform.python_version()}; per cent of the time\n")
-    print(f"{'':30}{'':10}{'':>7}  {'looks alone':^21}  {'with the clock':^21}")
-    heads = f"{'said':>7}{'around':>7}{'wrong':>7}"
-    print(f"{'':30}{'function':10}{'true':>7}  {heads}  {heads}")
+    print(f"Python {platform.python_version()}; per cent of the time")
+    heads = f"{'computing':>11}{'around':>8}{'wrong':>7}"
+    print(f"{'':28}{'':>9}   {'looks alone':>26}   {'with the clock':>26}")
+    print(f"{'':28}{'true':>9}   {heads}   {heads}")
     for name, steps, beside in PROGRAMS:
         if arguments.only not in name:
             continue
         program = Program(*steps)
         with threads_beside(beside):
             trees = record(engine, program, arguments.seconds)
-        columns = [said(tree, program) for tree in trees]
-        for number, (function, truth_ns) in enumerate(program.truth_ns.items()):
-            truth = truth_ns / trees[1].total_ns
-            cells = ""
-            for shares in columns:
-                cells += f"  {shares[function]:7.1%}"
-                if number:
-                    continue
-                around = max(0.0, 1 - sum(shares.values()))
-                wrong = sum(
-                    max(0.0, shares[known] - ns / trees[1].total_ns)
-                    for known, ns in program.truth_ns.items()
-                )
-                cells += f"{around:7.1%}{wrong:7.1%}"
-            gap = " " * 14 if number else ""
-            row = (
-                cells
-                if not gap
-                else f"  {columns[0][function]:7.1%}{gap}  {columns[1][function]:7.1%}"
-            )
-            print(f"{name if not number else '':30}{function:10}{truth:7.1%}{row}")
+        whole_ns = trees[0].total_ns
+        truth = {name: spent / whole_ns for name, spent in program.truth_ns.items()}
+        found = [said(tree, program) for tree in trees]
+        cells = (sums(shares, truth) for shares in found)
+        columns = (f"{busy:11.1%}{around:8.1%}{wrong:7.1%}" for busy, around, wrong in cells)
+        print(f"{name:28}{sums(truth, truth)[0]:9.1%}   {'   '.join(columns)}")
+        for function in program.truth_ns if arguments.functions else ():
+            of_each = (f"{shares[function]:11.1%}{'':15}" for shares in found)
+            print(f"    {function:24}{truth[function]:9.1%}   {'   '.join(of_each)}")
     watcher.close(10)
 
 

@@ -83,13 +83,13 @@ def steady_depth(before: Sequence[Call], now: Sequence[Call], loops: Loops) -> i
         if old_code is not code:
             break
         depth += 1
-        if old_at != at or loops.has(code, at):
+        if old_at != at or ((known := loops.of(code)) and any(at in loop for loop in known)):
             break
     return depth
 
 
 class Loops:
-    """Tells whether a function may come back to an instruction; remembers it by function.
+    """Tells which instructions a function may come back to; remembers it by function.
 
     More is taken for a loop than is one: whatever a jump backwards leaps over.
     """
@@ -99,14 +99,14 @@ class Loops:
         # As in `Samples`: by identity, with the code, since its hash is slow.
         self._known: dict[int, tuple[CodeType, list[range]]] = {}
 
-    def has(self, code: CodeType, at: int) -> bool:
-        """Return whether the instruction at this offset, in bytes, may run twice in a call."""
+    def of(self, code: CodeType) -> list[range]:
+        """Return the offsets, in bytes, of instructions that may run twice in a call."""
         known = self._known.get(id(code))
         if known is None:
             if len(self._known) >= self._most:
                 self._known.clear()
             known = self._known[id(code)] = code, _jumps_back(code.co_code)
-        return any(at in jump for jump in known[1])
+        return known[1]
 
 
 def _jumps_back(instructions: bytes) -> list[range]:

@@ -73,7 +73,7 @@ class Samples:
         before = self._before(look)
         gap_ns = look.at_ns - before.at_ns
         elsewhere_ns = unseen_ns(before, look)
-        steady = self._steady(before, look) if elsewhere_ns else node
+        steady = self._steady(before, look, node) if elsewhere_ns else node
         if steady not in (node, _ROOT):
             self._builder.add(steady, 0, elsewhere_ns)
             self.unseen_ns += elsewhere_ns
@@ -102,11 +102,16 @@ class Samples:
         """Return the look before; the first has the beginning before it."""
         return self._last or look._replace(calls=(), at_ns=0, cpu_ns=look.cpu_ns and 0)
 
-    def _steady(self, before: Look, look: Look) -> int:
-        """Return the node of the innermost call that was under way between two looks."""
+    def _steady(self, before: Look, look: Look, node: int) -> int:
+        """Return the node of the innermost call that was under way between two looks.
+
+        `node` is that of the whole stack of the later one.
+        """
         calls = look.calls
         # What is recorded begins with the call of one function.
         depth = steady_depth(before.calls, calls, self._loops) if before.calls else 1
+        if depth == len(calls):
+            return node
         if len(calls) > 2 * self._half:
             depth = min(depth, self._half)
         return self._follow(_ROOT, calls[len(calls) - depth :])
