@@ -195,9 +195,9 @@ class SamplingRecording:
             calls = stacks.of_thread(segment.thread, segment.base)
             if calls is None and segment.greenlet is not None:
                 calls = stacks.of_greenlet(segment.greenlet, segment.base)
-        at_ns, cpu_ns = segment.elapsed_ns(), segment.used_ns()
         if calls is None or not (calls or segment.below):
             return  # between two calls, or switching: the next sample has this time as well
+        at_ns, cpu_ns = segment.elapsed_ns(), segment.used_ns()
         # Where it waited shorter, whoever had the interpreter gave it up by itself.
         was_forced = not 0 <= late_seconds < sys.getswitchinterval()
         look = Look([*calls, *segment.below], at_ns, cpu_ns, was_forced)
