@@ -203,7 +203,7 @@ def test_a_table_has_a_tick_whenever_the_watcher_is_woken(watch):
 
 def test_a_table_has_ticks_while_a_recording_is_looked_at(watch):
     class Target:
-        def look(self):
+        def look(self, _late_seconds):
             pass
 
     table = Ticking()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from flaskprof.capture.engines import EngineBusyError
+from flaskprof.capture.sampling import sampler
 from flaskprof.capture.sampling.sampler import SamplingEngine, SamplingRecording
 from flaskprof.capture.sampling.samples import NOT_SEEN
 from flaskprof.capture.sampling.watcher import Watcher
@@ -79,10 +81,10 @@ class Timed(SamplingRecording):
         if was_on:
             self.ons.append(time.perf_counter())
 
-    def look(self):
-        before, counted = time.perf_counter(), self._samples._counted_ns
-        super().look()
-        if self._samples._counted_ns != counted:
+    def look(self, late_seconds):
+        before, last = time.perf_counter(), self._samples._last
+        super().look(late_seconds)
+        if self._samples._last is not last:
             self.moments.append((before, time.perf_counter()))
 
     @property
@@ -280,6 +282,108 @@ def test_every_profile_says_what_sampling_does_not_see(engine):
     (note,) = recording.notes
     assert "builtins are not seen" in note
     assert (engine.name, engine.exactness) == ("sampler", "sampled")
+
+
+class Waits:
+    """A recorded thread that waits and computes in turn, looked at when the test says so."""
+
+    def __init__(self, watcher):
+        self.recording = SamplingRecording(watcher)
+        self.is_waiting, self.may_go_on = threading.Event(), threading.Event()
+        self.computed_seconds = 0.0
+        self.thread = threading.Thread(target=self.record)
+
+    def record(self):
+        self.recording.on()
+        self.work()
+        self.recording.off()
+
+    def work(self):
+        self.one()
+        self.compute()
+        self.other()
+
+    def one(self):
+        self.wait()
+
+    def other(self):
+        self.wait()
+
+    def wait(self):
+        self.is_waiting.set()
+        self.may_go_on.wait()
+        self.may_go_on.clear()
+
+    def compute(self):
+        started = time.thread_time()
+        while self.computed_seconds < 0.05:
+            self.computed_seconds = time.thread_time() - started
+
+    def look_at_both(self, late_seconds):
+        """Return self seconds of each function after a look at either wait."""
+        self.thread.start()
+        for _ in range(2):
+            assert self.is_waiting.wait(PATIENCE_SECONDS)
+            self.is_waiting.clear()
+            self.recording.look(late_seconds)
+            self.may_go_on.set()
+        self.thread.join()
+        functions = call_graph(self.recording.finish()).functions
+        return {
+            function.name: stats.total.self_seconds for function, stats in functions.items()
+        }
+
+
+needs_clock = pytest.mark.skipif(
+    not hasattr(time, "pthread_getcpuclockid"), reason="no clock of another thread is to be had"
+)
+
+
+@pytest.fixture
+def idle_watcher():
+    return Watcher(Metrics([1.0]))
+
+
+@needs_clock
+def test_computing_between_two_waits_is_time_of_what_called_both(idle_watcher):
+    waits = Waits(idle_watcher)
+    seconds = waits.look_at_both(late_seconds=0.001)
+    assert "compute" not in seconds
+    # The system may be some milliseconds late to bring the clock up to date.
+    assert 0.02 <= seconds["work"] <= waits.recording.cpu_seconds
+    (_, note) = waits.recording.notes
+    assert re.match(r"≈ \d+ % of the time was computing in stretches of up to 5 ms", note)
+
+
+@needs_clock
+def test_a_look_that_made_the_thread_give_way_is_believed(idle_watcher):
+    waits = Waits(idle_watcher)
+    seconds = waits.look_at_both(late_seconds=sys.getswitchinterval())
+    assert seconds["work"] == 0
+    assert len(waits.recording.notes) == 1
+
+
+def test_without_a_clock_the_profile_says_what_it_misreads(idle_watcher, monkeypatch):
+    monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
+    waits = Waits(idle_watcher)
+    seconds = waits.look_at_both(late_seconds=0.001)
+    assert seconds["work"] == 0
+    (_, note) = waits.recording.notes
+    assert note.endswith("is read as the waiting that follows it.")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc")
+def test_a_thread_that_waits_is_told_from_one_that_computes_by_what_the_system_says():
+    is_over = threading.Event()
+    thread = threading.Thread(target=is_over.wait)
+    thread.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sampler._is_ready(thread.native_id):
+        assert time.monotonic() < deadline
+    is_over.set()
+    assert sampler._is_ready(threading.get_native_id())
+    thread.join()
+    assert not sampler._is_ready(0), "there is no such thread"
 
 
 def test_a_deep_recursion_is_cut_and_noted(engine):

@@ -11,8 +11,8 @@ from greenlet import getcurrent, greenlet
 from flaskprof.capture.sampling import stacks
 
 
-def names(codes):
-    return None if codes is None else [code.co_name for code in codes]
+def names(calls):
+    return None if calls is None else [code.co_name for code, _ in calls]
 
 
 class Waiting:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flaskprof import log
+from flaskprof.capture.sampling import watcher as module
 from flaskprof.capture.sampling.watcher import Watcher, next_round
 from flaskprof.metrics.instruments import Metrics
 
@@ -24,7 +25,7 @@ class Target:
         self.threads = []
         self.looked = threading.Event()
 
-    def look(self):
+    def look(self, _late_seconds):
         self.threads.append(threading.current_thread())
         self.looked.set()
 
@@ -34,7 +35,7 @@ class Target:
 
 
 class Broken:
-    def look(self):
+    def look(self, _late_seconds):
         raise ZeroDivisionError("on purpose")
 
 
@@ -83,6 +84,29 @@ def test_all_targets_are_looked_at_again_and_again_on_that_thread(watcher):
     assert {thread.name for target in targets for thread in target.threads} == {
         "flaskprof-watcher"
     }
+
+
+def test_a_target_is_told_how_long_the_round_had_to_wait(watcher, monkeypatch):
+    now, late = 100.0, []
+
+    class Waits:
+        def set(self):
+            pass
+
+        def wait(self, timeout_seconds):
+            nonlocal now
+            now += timeout_seconds + 0.03
+
+    class Told:
+        def look(self, late_seconds):
+            late.append(late_seconds)
+            watcher._is_closing = len(late) == 4
+
+    monkeypatch.setattr(module, "perf_counter", lambda: now)
+    watcher._wake = Waits()
+    watcher.watch(Told())
+    watcher._run()
+    assert late[1:] == [pytest.approx(0.03)] * 3
 
 
 def test_a_forgotten_target_is_looked_at_no_more(watcher):

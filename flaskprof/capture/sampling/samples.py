@@ -1,6 +1,6 @@
 """Collects samples of a stack, each with the time that it stands for, into a call tree.
 
-Pure: code objects and nanoseconds come in, a `CallTree` goes out. Frames of flaskprof itself
+Pure: looks come in, a `CallTree` goes out. Frames of flaskprof itself
 are left out, their time being that of the application's function that called them.
 """
 
@@ -10,6 +10,14 @@ from collections.abc import Sequence
 from types import CodeType
 
 from flaskprof.capture.own import is_own
+from flaskprof.capture.sampling.looks import (
+    Look,
+    Loops,
+    may_be_running,
+    steady_depth,
+    unseen_ns,
+)
+from flaskprof.capture.sampling.stacks import Call
 from flaskprof.profiles.builder import TreeBuilder
 from flaskprof.profiles.model import CallTree, Function
 
@@ -34,6 +42,7 @@ class Samples:
     Of a stack deeper than `max_depth` the outer and the inner half are kept. Beyond
     `max_stacks` different stacks, callers counted, a new one is kept as far as it is known.
     `MORE` stands for what is cut, and `is_deep` and `is_full` say that something was.
+    `unseen_ns` is how long no look saw what computed, but only what called it.
     """
 
     def __init__(self, max_depth: int = MAX_DEPTH, max_stacks: int = MAX_STACKS) -> None:
@@ -44,24 +53,37 @@ class Samples:
         # By the identity of the code, whose own hash goes through all of its instructions.
         # A code object is kept as long as its identity is, or another might get it.
         self._indices: dict[int, tuple[int, CodeType]] = {}
-        self._last = _ROOT
-        self._counted_ns = 0
+        self._loops = Loops()
+        self._last: Look | None = None
+        self._last_node = _ROOT
         self.is_deep = False
         self.is_full = False
+        self.unseen_ns = 0
 
-    def add(self, codes: Sequence[CodeType], at_ns: int) -> None:
-        """Count a stack, innermost first, that was seen at `at_ns` of the recording's time.
+    def add(self, look: Look) -> None:
+        """Count what was seen; it stands for the time since the look before.
 
-        It stands for the time since the sample before, which is where the watcher waited
-        for the interpreter while this stack, or what led to it, was running. A stack of
-        nothing but our own code is no sample.
+        That is where the watcher waited for the interpreter while this stack, or what led to
+        it, was running. Computing that neither of the two saw is time of the innermost
+        function that ran all along. A stack of nothing but our own code is no sample.
         """
-        node = self._node(codes)
+        node = self._node(look.calls)
         if node == _ROOT:
             return
-        self._builder.add(node, 1, at_ns - self._counted_ns)
-        self._counted_ns = at_ns
-        self._last = node
+        before = self._before(look)
+        gap_ns = look.at_ns - before.at_ns
+        elsewhere_ns = unseen_ns(before, look)
+        steady = self._steady(before, look, node) if elsewhere_ns else node
+        if steady not in (node, _ROOT):
+            self._builder.add(steady, 0, elsewhere_ns)
+            self.unseen_ns += elsewhere_ns
+            gap_ns -= elsewhere_ns
+        self._builder.add(node, 1, gap_ns)
+        self._last, self._last_node = look, node
+
+    def may_be_running(self, look: Look) -> bool:
+        """See `looks.may_be_running`."""
+        return may_be_running(self._before(look), look)
 
     def tree(self, total_ns: int) -> CallTree:
         """Return the tree of a recording that took so long in all; call it once.
@@ -69,26 +91,44 @@ class Samples:
         Time after the last sample belongs to that sample, so that the times of the tree sum
         up to `total_ns`; where there is no sample all of it is `NOT_SEEN`.
         """
-        left_ns = total_ns - self._counted_ns
-        if self._last == _ROOT and left_ns:
-            self._last = self._builder.node(_ROOT, self._index(NOT_SEEN))
+        left_ns = total_ns - (0 if self._last is None else self._last.at_ns)
+        if self._last is None and left_ns:
+            self._last_node = self._builder.node(_ROOT, self._index(NOT_SEEN))
         if left_ns:
-            self._builder.add(self._last, 0, left_ns)
+            self._builder.add(self._last_node, 0, left_ns)
         return self._builder.tree(tuple(self._functions), is_sampled=True)
 
-    def _node(self, codes: Sequence[CodeType]) -> int:
+    def _before(self, look: Look) -> Look:
+        """Return the look before; the first has the beginning before it."""
+        return self._last or look._replace(calls=(), at_ns=0, cpu_ns=look.cpu_ns and 0)
+
+    def _steady(self, before: Look, look: Look, node: int) -> int:
+        """Return the node of the innermost call that was under way between two looks.
+
+        `node` is that of the whole stack of the later one.
+        """
+        calls = look.calls
+        # What is recorded begins with the call of one function.
+        depth = steady_depth(before.calls, calls, self._loops) if before.calls else 1
+        if depth == len(calls):
+            return node
+        if len(calls) > 2 * self._half:
+            depth = min(depth, self._half)
+        return self._follow(_ROOT, calls[len(calls) - depth :])
+
+    def _node(self, calls: Sequence[Call]) -> int:
         """Return the node of a stack, -1 where none of it is the application's."""
-        inner: Sequence[CodeType] = ()
-        if len(codes) > 2 * self._half:
+        inner: Sequence[Call] = ()
+        if len(calls) > 2 * self._half:
             self.is_deep = True
-            inner, codes = codes[: self._half], codes[-self._half :]
-        node = self._follow(_ROOT, codes)
+            inner, calls = calls[: self._half], calls[-self._half :]
+        node = self._follow(_ROOT, calls)
         if inner:
             node = self._follow(self._more(node), inner)
         return node
 
-    def _follow(self, node: int, codes: Sequence[CodeType]) -> int:
-        for code in reversed(codes):
+    def _follow(self, node: int, calls: Sequence[Call]) -> int:
+        for code, _ in reversed(calls):
             function = self._function(code)
             if function == _OWN:
                 continue

@@ -15,16 +15,19 @@ from collections.abc import Iterator
 from itertools import accumulate, chain, repeat, starmap
 from operator import attrgetter
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["of_greenlet", "of_thread"]
+__all__ = ["Call", "of_greenlet", "of_thread"]
+
+Call: TypeAlias = tuple[CodeType, int]
+"""A function under way, and which of its instructions is (`f_lasti`)."""
 
 _outer: Any = FrameType.f_back.__get__
-_code = attrgetter("f_code")
+_call = attrgetter("f_code", "f_lasti")
 _waiting_frame = attrgetter("gr_frame")
 
 
-def of_thread(thread: int, base: FrameType) -> list[CodeType] | None:
+def of_thread(thread: int, base: FrameType) -> list[Call] | None:
     """Return what runs on a thread above `base`, innermost first; None without `base`.
 
     `thread` is the identifier that the operating system's thread has for the interpreter.
@@ -33,16 +36,16 @@ def of_thread(thread: int, base: FrameType) -> list[CodeType] | None:
     return _above(map(dict.get, frames_of_all, (thread,)), base)
 
 
-def of_greenlet(greenlet: Any, base: FrameType) -> list[CodeType] | None:
+def of_greenlet(greenlet: Any, base: FrameType) -> list[Call] | None:
     """Return what waits in a greenlet above `base`, as `of_thread` does."""
     return _above(map(_waiting_frame, (greenlet,)), base)
 
 
-def _above(innermost: Iterator[FrameType | None], base: FrameType) -> list[CodeType] | None:
+def _above(innermost: Iterator[FrameType | None], base: FrameType) -> list[Call] | None:
     stack = accumulate(chain(innermost, repeat(None)), _outer)
     # The frames first, all of them: asking one for its code may run an audit hook.
     frames = chain.from_iterable(map(list, (iter(stack.__next__, base),)))
     try:
-        return list(map(_code, frames))
+        return list(map(_call, frames))
     except TypeError:
         return None  # there is nothing beyond the outermost frame, and it was not the base

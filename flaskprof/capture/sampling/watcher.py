@@ -3,7 +3,7 @@
 What wants to be looked at is watched::
 
     watcher.start()
-    watcher.watch(target)     # target.look() is called about 100 times a second from now on
+    watcher.watch(target)     # target.look(…) is called about 100 times a second from now on
     watcher.forget(target)
 
 There is one thread however much is watched, and while nothing is it waits without polling.
@@ -41,8 +41,12 @@ class Target(Protocol):
     interpreter in between, and only who reads a clock beside the stack knows when it was.
     """
 
-    def look(self) -> None:
-        """Look, on the watcher's thread, and be quick: the other targets wait."""
+    def look(self, late_seconds: float, /) -> None:
+        """Look, on the watcher's thread, and be quick: the other targets wait.
+
+        `late_seconds` is how long the round had to wait for the interpreter when it was due;
+        negative where it was woken before.
+        """
         ...
 
 
@@ -120,7 +124,7 @@ class Watcher:
                 if not self._targets:
                     due = self._park()
                 else:
-                    busy_seconds = self._round()
+                    busy_seconds = self._round(perf_counter() - due)
                     due = next_round(due, perf_counter(), busy_seconds)
                     self._tick()
                 self._wake.wait(max(0.0, due - perf_counter()))
@@ -147,12 +151,12 @@ class Watcher:
             log.once("table", "flaskprof failed to show requests in flight", exc_info=True)
             return _AFTER_FAILURE_SECONDS
 
-    def _round(self) -> float:
+    def _round(self, late_seconds: float) -> float:
         """Look at every target once; return the seconds of processor time that this took."""
         started = thread_time()
         for target in list(self._targets):
             try:
-                target.look()
+                target.look(late_seconds)
             except Exception:  # noqa: BLE001  one target is lost, the others are looked at
                 self.forget(target)
                 self._metrics.count_failure("watcher")
