@@ -136,9 +136,9 @@ class Columns(Mapping[Function, FunctionStats]):
             self._by_name = array("i", order)
         return self._by_name
 
-    def callee(self, edge: int) -> Function:
-        """Return the function that an edge is of."""
-        return self.names[bisect_right(self.first_edge, edge) - 1]
+    def callee(self, edge: int) -> int:
+        """Return the number of the function that an edge is of."""
+        return bisect_right(self.first_edge, edge) - 1
 
     def callers(self, number: int) -> dict[Function, Sums]:
         """Return the edges of a function by its number."""

@@ -155,7 +155,7 @@ def callees(graph: CallGraph, function: Function) -> list[Edge]:
     number = columns.index[function]
     return _by_time(
         [
-            Edge(columns.callee(edge), columns.edges.row(edge))
+            Edge(columns.names[columns.callee(edge)], columns.edges.row(edge))
             for edge, caller in enumerate(columns.caller)
             if caller == number
         ]
@@ -167,7 +167,7 @@ def all_callees(graph: CallGraph) -> dict[Function, list[Edge]]:
     columns = graph.columns
     found: dict[Function, list[Edge]] = {}
     for edge, caller in enumerate(columns.caller):
-        called = Edge(columns.callee(edge), columns.edges.row(edge))
+        called = Edge(columns.names[columns.callee(edge)], columns.edges.row(edge))
         found.setdefault(columns.names[caller], []).append(called)
     return {caller: _by_time(edges) for caller, edges in found.items()}
 
