@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -53,6 +53,16 @@ class SumsColumns(NamedTuple):
         self.primitive_calls.extend(primitive_calls)
         self.self_seconds.extend(self_seconds)
         self.cumulative_seconds.extend(cumulative_seconds)
+
+    def chosen(self, rows: Sequence[int]) -> SumsColumns:
+        """Return the sums of some functions or edges, in the order of these rows."""
+        calls, primitive_calls, self_seconds, cumulative_seconds = self
+        return SumsColumns(
+            array("q", [calls[row] for row in rows]),
+            array("q", [primitive_calls[row] for row in rows]),
+            array("d", [self_seconds[row] for row in rows]),
+            array("d", [cumulative_seconds[row] for row in rows]),
+        )
 
     def rows(self) -> Iterator[Sums]:
         """Go through the sums of each function or edge."""

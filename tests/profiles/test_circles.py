@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskprof.profiles.estimate.circles import circles
+from flaskprof.profiles.circles import circles
 
 FUNCTIONS = range(7)
 graphs = st.dictionaries(
