@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from math import fsum
+from typing import TypeVar
 
 from flaskprof.profiles.columns import Columns, SumsColumns
 from flaskprof.profiles.function import Function
 
 __all__ = ["Rows", "edge_keys", "with_edges"]
+
+_Number = TypeVar("_Number", int, float)
 
 _MOST_CALLS = 2**63 - 1
 _CALLER_BITS = 32
@@ -27,38 +30,43 @@ class Rows:
 
     def __init__(self) -> None:
         self._sums = SumsColumns.of(())
-        self._first: dict[int, int] = {}  # the row of a key
-        self._every: dict[int, list[int]] = {}  # all rows of those keys that have several
+        self._rows: dict[int, list[int]] = {}
 
     def add(self, keys: Iterable[int], sums: SumsColumns) -> None:
         """Add sums, with the key of each."""
         for row, key in enumerate(keys, len(self._sums.calls)):
-            first = self._first.setdefault(key, row)
-            if first != row:
-                self._every.setdefault(key, [first]).append(row)
+            self._rows.setdefault(key, []).append(row)
         self._sums.extend(sums)
 
-    def keys(self) -> Collection[int]:
+    def keys(self) -> Iterable[int]:
         """Return the keys in the order of their first appearance."""
-        return self._first.keys()
+        return self._rows.keys()
 
-    def sums(self, keys: Collection[int]) -> SumsColumns:
+    def sums(self, keys: Iterable[int]) -> SumsColumns:
         """Return what is added up, in the order of these keys."""
-        added = self._sums.chosen([self._first[key] for key in keys])
-        several = [(at, self._every[key]) for at, key in enumerate(keys) if key in self._every]
-        for counts, parts in (
-            (added.calls, self._sums.calls),
-            (added.primitive_calls, self._sums.primitive_calls),
-        ):
-            for at, rows in several:
-                counts[at] = min(sum([parts[row] for row in rows]), _MOST_CALLS)
-        for seconds, times in (
-            (added.self_seconds, self._sums.self_seconds),
-            (added.cumulative_seconds, self._sums.cumulative_seconds),
-        ):
-            for at, rows in several:
-                seconds[at] = fsum([times[row] for row in rows])
-        return added
+        groups = [self._rows[key] for key in keys]
+        calls, primitive_calls, self_seconds, cumulative_seconds = self._sums
+        return SumsColumns(
+            array("q", _added(calls, groups, _count)),
+            array("q", _added(primitive_calls, groups, _count)),
+            array("d", _added(self_seconds, groups, fsum)),
+            array("d", _added(cumulative_seconds, groups, fsum)),
+        )
+
+
+def _added(
+    column: Sequence[_Number],
+    groups: Iterable[list[int]],
+    add: Callable[[list[_Number]], _Number],
+) -> list[_Number]:
+    return [
+        add([column[row] for row in rows]) if len(rows) > 1 else column[rows[0]]
+        for rows in groups
+    ]
+
+
+def _count(counts: Iterable[int]) -> int:
+    return min(sum(counts), _MOST_CALLS)
 
 
 def edge_keys(function: int, callers: Iterable[int]) -> list[int]:
