@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from math import fsum
@@ -30,12 +30,12 @@ class Rows:
 
     def __init__(self) -> None:
         self._sums = SumsColumns.of(())
-        self._rows: dict[int, list[int]] = {}
+        self._rows: defaultdict[int, list[int]] = defaultdict(list)
 
     def add(self, keys: Iterable[int], sums: SumsColumns) -> None:
         """Add sums, with the key of each."""
         for row, key in enumerate(keys, len(self._sums.calls)):
-            self._rows.setdefault(key, []).append(row)
+            self._rows[key].append(row)
         self._sums.extend(sums)
 
     def keys(self) -> Iterable[int]:
