@@ -1,8 +1,12 @@
 """The tree of a flame view as JSON, in columns: what ``static/flame.js`` draws.
 
+A page holds the widest boxes itself, about as many as a window has pixels for, so that they are
+drawn at once; the script asks for the whole where that is more.
+
 ::
 
     {"unit": "ns", "total": T, "truth": "exact" | "estimated" | "sampled",
+     "is_whole": true | false, "depths": D,
      "functions": {"name": […], "file": […], "line": […], "kind": […], "key": […]},
      "nodes": {"parent": […], "function": […], "self": […], "total": […], "calls": […],
                "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?,
@@ -22,7 +26,10 @@ from flaskprof.profiles.flame import FlameTree
 from flaskprof.profiles.paths import kind_of
 from flaskprof.web.links import function_key
 
-__all__ = ["flame_data", "flame_json", "packed"]
+__all__ = ["WIDEST", "flame_data", "flame_json", "packed"]
+
+WIDEST = 1_000
+"""How many nodes a page holds itself at most."""
 
 _COLUMNS = {
     "parent": "parent",
@@ -49,6 +56,8 @@ def flame_data(tree: FlameTree) -> dict[str, Any]:
         "unit": "ns",
         "total": tree.total_ns[0],
         "truth": tree.truth,
+        "is_whole": tree.is_whole,
+        "depths": tree.depths,
         "functions": {
             "name": [function.name for function in functions],
             "file": [function.file for function in functions],
@@ -61,8 +70,12 @@ def flame_data(tree: FlameTree) -> dict[str, Any]:
 
 
 def flame_json(tree: FlameTree) -> bytes:
-    """Return `flame_data` as text, in ASCII with escapes for all else."""
-    return json.dumps(flame_data(tree), separators=(",", ":")).encode("ascii")
+    """Return `flame_data` as text, in ASCII with escapes for all else.
+
+    No element of a page ends within it.
+    """
+    text = json.dumps(flame_data(tree), separators=(",", ":"))
+    return text.replace("<", r"\u003c").encode("ascii")
 
 
 def packed(tree: FlameTree) -> bytes:

@@ -2,18 +2,22 @@
 
 import gzip
 import json
+import re
+from array import array
 
 import pytest
+from captured import add_tree
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.formats.pprof import write_pprof
 from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.marshal_reader import read_profile
+from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
-from flaskprof.web.flame_data import flame_data
+from flaskprof.web.flame_data import WIDEST, flame_data
 from flaskprof.web.links import function_key
 
 
@@ -46,6 +50,13 @@ def with_stacks(store, recorded):
     stacks = write_pprof(recorded, labels=labels, started=1.0, duration_seconds=0.1)
     store.files[record.id, ".pb.gz"] = stacks
     return record
+
+
+def fan(width):
+    """A function that calls so many others, each for another time."""
+    functions = tuple(Function("/srv/fan.py", line, f"f{line}") for line in range(width + 1))
+    rows = [(-1, 0, 1, 1), *((0, number, 1, 7 * number) for number in range(1, width + 1))]
+    return CallTree(functions, *(array("q", column) for column in zip(*rows, strict=True)))
 
 
 def nodes_of(data):
@@ -101,6 +112,37 @@ def test_a_prof_without_stacks_is_estimated_with_bounds(client, capture, flask_p
     for low, total, high in zip(nodes["low"], nodes["total"], nodes["high"], strict=True):
         assert low <= total <= high
     assert data == json.loads(json.dumps(flame_data(flame_tree(read_profile(flask_prof)))))
+
+
+def held(client, url):
+    """What a page holds of its drawing."""
+    text = client.get(url, headers={"Accept": "text/html"}).get_data(as_text=True)
+    ((data,),) = [re.findall(r'<script type="application/json" id="[^"]*">(.*)</script>', text)]
+    return json.loads(data) if data else None
+
+
+def test_a_page_holds_the_widest_boxes_itself(client, store):
+    record = add_tree(store, fan(2_000))
+    whole = client.get(f"/c/{record.id}/tree.json").json
+    widest = held(client, f"/c/{record.id}")
+    assert (whole["is_whole"], widest["is_whole"]) == (True, False)
+    assert (len(whole["nodes"]["self"]), len(widest["nodes"]["self"])) == (2_002, WIDEST)
+    assert whole["total"] == widest["total"] == sum(widest["nodes"]["self"])
+    assert whole["depths"] == widest["depths"] == 3
+    assert set(widest["nodes"]["total"][: WIDEST - 1]) <= set(whole["nodes"]["total"])
+
+
+@pytest.mark.parametrize("query", ["", "?app=1"])
+def test_a_page_holds_all_where_they_are_few(client, with_stacks, query):
+    whole = client.get(f"/c/{with_stacks.id}/tree.json{query}").json
+    assert whole["is_whole"]
+    assert held(client, f"/c/{with_stacks.id}{query}") == whole
+
+
+def test_a_page_is_shown_without_stacks_that_cannot_be_read(client, store, with_stacks):
+    store.files[with_stacks.id, ".pb.gz"] = b"no stacks"
+    assert held(client, f"/c/{with_stacks.id}") is None
+    assert client.get(f"/c/{with_stacks.id}/tree.json").status_code == 422
 
 
 def test_what_the_record_calls_sampled_is(client, store, flask_prof):

@@ -6,9 +6,13 @@ or has no script.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from markupsafe import Markup
+
+from flaskprof.errors import BadProfile
 from flaskprof.late import Late
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import hottest, rows_of
@@ -25,15 +29,17 @@ _table = Late("flaskprof.web.panels.table:table")
 class FlamePanel(NamedTuple):
     """Where the script finds what it draws, and whoever has no script the same in rows.
 
-    The script itself restricts it to the application's own code; `first_url` is what it asks
-    for at first. `elsewhere` has other views, where a box is looked at further.
+    `data_url` has the whole of it, which the script itself restricts to the application's own
+    code; `widest` returns what it draws at first, as JSON. `elsewhere` has other views, where
+    a box is looked at further.
     """
 
     data_url: str
-    first_url: str
+    widest: Callable[[], Markup]
     elsewhere: Mapping[str, str]
     tree_url: str
     table_url: str
+    svg_url: str
     rows: Sequence[FunctionRow]
     is_sampled: bool
 
@@ -49,10 +55,11 @@ def flame(subject: Subject, function: Function | None) -> Panel:
     """Show the stacks as boxes; a program gets the functions with their times."""
     view = FlamePanel(
         data_url=subject.tree_data(app=""),
-        first_url=subject.tree_data(),
+        widest=partial(_widest, subject),
         elsewhere=elsewhere(subject, function),
         tree_url=subject.page(view="tree", fn=subject.key(function)),
         table_url=subject.page(view="table", fn=subject.key(function)),
+        svg_url=subject.export("svg"),
         rows=[
             function_row(
                 row,
@@ -64,3 +71,14 @@ def flame(subject: Subject, function: Function | None) -> Panel:
         is_sampled=subject.truth == "sampled",
     )
     return Panel("_flame_panel.html", view, lambda: _table(subject, function).data())
+
+
+def _widest(subject: Subject) -> Markup:
+    """Return what the page holds of the drawing; nothing where the stacks cannot be read.
+
+    The script then asks for the whole, and is told what is wrong with them.
+    """
+    try:
+        return Markup(subject.widest.decode())  # noqa: S704  nothing in it ends its element
+    except BadProfile:
+        return Markup()

@@ -24,7 +24,7 @@ const TILES = {
 class FlameView {
   constructor(canvas) {
     this.canvas = canvas;
-    this.pen = canvas.getContext("2d");
+    this.pen = canvas.getContext("2d", { alpha: false });
     this.root = canvas.closest(".flame-view");
     this.part = {};
     for (const name of ["tools", "found", "path", "message", "scroll", "space", "box", "legend",
@@ -61,6 +61,21 @@ class FlameView {
     this.settle();
   }
 
+  // Once the drawing is there, let what can wait follow: what is below it, and the rest of a
+  // tree of which the widest boxes are shown.
+  async follow() {
+    for (const later of document.querySelectorAll("noscript.later"))
+      later.outerHTML = later.textContent;
+    const part = this.tree;
+    if (!part.isPart) return;
+    const { app } = this.state;
+    if (!await this.fetch(app) || this.tree !== part) return;
+    const kept = part.address(this.focus);
+    this.take(app);
+    this.focus = this.tree.resolve(kept);
+    this.settle(false);
+  }
+
   // The node of a function that is in focus unless the state says where: the widest in sight.
   usual(key) {
     const { tree, zoomed } = this;
@@ -69,7 +84,7 @@ class FlameView {
   }
 
   // Show what the state says of a tree that was just loaded.
-  settle() {
+  settle(isRevealing = true) {
     const { tree, state } = this;
     const [left, right] = state.range.split("-").map(Number);
     this.zoomed = tree.resolve(state.zoom);
@@ -78,7 +93,8 @@ class FlameView {
       ? { left, right } : this.extent(this.zoomed);
     this.link();
     this.search();
-    this.arrange(true);
+    this.arrange(isRevealing);
+    requestAnimationFrame(() => setTimeout(() => this.follow(), 50));
   }
 
   // Change the state; `isStep` makes a step that the back button undoes. What moves all the
@@ -136,17 +152,26 @@ class FlameView {
   }
 
   async load() {
-    const { app } = this.state;
-    if (!this.trees[app]) {
+    const { app, zoom, range, search, fn, at } = this.state;
+    const known = (this.trees[app] ??= this.held(app));
+    // What an address speaks of may be in none of the widest boxes.
+    if (!known || (known.isPart && (zoom || range || search || fn || at))) {
       this.part.message.textContent = "Loading…";
-      try {
-        this.trees[app] = await this.treeOf(app);
-      } catch (error) {
-        this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
-        return;
-      }
+      if (!await this.fetch(app)) return;
     }
-    if (app !== this.state.app) return;
+    if (app === this.state.app) this.take(app);
+  }
+
+  // The tree that the page holds itself, or of a large one the widest boxes.
+  held(app) {
+    const data = document.getElementById(app ? "flame-data-app" : "flame-data");
+    if (!data || !data.textContent) return null;
+    const tree = new FlameTree(JSON.parse(data.textContent));
+    tree.isPart &&= this.canvas.dataset.source !== "";
+    return tree;
+  }
+
+  take(app) {
     const tree = (this.tree = this.trees[app]);
     this.hover = -1;
     this.focus = 0;
@@ -154,13 +179,18 @@ class FlameView {
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
-  async treeOf(app) {
-    const { source } = this.canvas.dataset;
-    if (source.startsWith("#"))
-      return new FlameTree(JSON.parse(document.querySelector(source + (app && "-app")).textContent));
-    const url = new URL(source, location);
+  // Get a whole tree; whether it came.
+  async fetch(app) {
+    const url = new URL(this.canvas.dataset.source, location);
     if (app) url.searchParams.set("app", app);
-    return FlameTree.from(url.href);
+    try {
+      this.trees[app] = await FlameTree.from(url);
+      this.trees[app].isPart = false; // of some there are too many boxes for anyone
+      return true;
+    } catch (error) {
+      this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
+      return false;
+    }
   }
 
   search() {
@@ -169,7 +199,8 @@ class FlameView {
     this.found = null;
     found.hidden = !search;
     this.field.removeAttribute("aria-invalid");
-    if (search) {
+    // Figures are those of the whole.
+    if (search && !this.tree.isPart) {
       let expression;
       let how = "";
       try {
@@ -190,6 +221,15 @@ class FlameView {
       for (const button of found.querySelectorAll("button")) button.hidden = !boxes;
     }
     this.draw();
+  }
+
+  typed() {
+    clearTimeout(this.typing);
+    const search = this.field.value.trim();
+    if (search === this.state.search) return;
+    this.put({ search }, !search !== !this.state.search);
+    this.write();
+    if (this.tree) this.search();
   }
 
   // --- Where things lie.
@@ -350,10 +390,11 @@ class FlameView {
     if (part === 1) this.glide = null;
   }
 
-  // Fit the canvas to its frame and the frame to the tree; read colours; set what is around.
+  // Fit the frame to the tree, set what is around, and draw. Nothing is measured before all is
+  // written, so that the browser lays the page out once.
   arrange(isRevealing = false) {
     if (!this.tree || !this.tree.whole) return;
-    const { canvas, part, state, tree } = this;
+    const { part, state, tree } = this;
     part.space.style.height = `${tree.depths * ROW}px`;
     this.off = new Set(state.off.split(",").filter(Boolean));
     this.press("app", state.app);
@@ -362,7 +403,13 @@ class FlameView {
     this.colouring.hidden = tree.isDifference;
     this.legend();
     this.crumbs();
-    // Measured once all is written, so that the browser lays the page out once.
+    this.details();
+    this.fit(isRevealing);
+  }
+
+  // Fit the canvas to its frame, read colours and draw.
+  fit(isRevealing) {
+    const { canvas, part } = this;
     this.width = part.space.clientWidth;
     this.height = part.scroll.clientHeight;
     this.ratio = window.devicePixelRatio;
@@ -370,7 +417,7 @@ class FlameView {
     canvas.width = Math.round(this.width * this.ratio);
     canvas.height = Math.round(this.height * this.ratio);
     this.readColours();
-    if (isRevealing) this.scrollTo(this.focus);
+    if (isRevealing && (this.focus || this.isFlipped)) this.scrollTo(this.focus);
     this.paint();
   }
 
@@ -429,6 +476,7 @@ class FlameView {
     this.details();
     canvas.dataset.painted = (performance.now() - begun).toFixed(2);
     canvas.dataset.drawn ??= performance.now().toFixed(1);
+    canvas.dataset.nodes = tree.count;
   }
 
   fill(style, x, y, width, height = ROW - 1, alpha = 1) {
@@ -638,7 +686,7 @@ class FlameView {
       lines.push([isSampled ? "Samples" : "Calls", (isExact ? "" : "≈\u202f") + grouped(calls),
         isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
     }
-    if (isAll && this.isNamed(node) && !tree.isDifference) {
+    if (isAll && this.isNamed(node) && !tree.isDifference && !tree.isPart) {
       const { boxes, time } = tree.find(tree.functions.kind.map((_, at) => at === tree.function[node]));
       if (boxes > 1)
         lines.push([`In all ${grouped(boxes)} boxes of it`, this.about(time, isExact), percent(time, tree.whole), ""]);
@@ -740,7 +788,7 @@ class FlameView {
       item.append(button);
       return item;
     }));
-    path.scrollLeft = path.scrollWidth;
+    if (this.zoomed) path.scrollLeft = path.scrollWidth;
   }
 
   legend() {
@@ -750,12 +798,12 @@ class FlameView {
       const time = tree.kinds[button.dataset.kind];
       button.hidden = !time || isByFile || tree.isDifference;
       button.setAttribute("aria-pressed", !this.off.has(button.dataset.kind));
-      button.lastElementChild.textContent = this.hasShares ? percent(time, tree.whole) : "";
+      button.lastElementChild.textContent = this.hasShares && !tree.isPart ? percent(time, tree.whole) : "";
     }
     const isSo = {
       file: isByFile, difference: tree.isDifference, recursive: tree.recursive !== null,
       sampled: tree.truth === "sampled", estimated: tree.truth === "estimated",
-      unshown: tree.unshown > 0 && !isByFile && !tree.isDifference,
+      unshown: tree.unshown > 0 && !isByFile && !tree.isDifference && !tree.isPart,
     };
     this.part.legend.querySelector("[data-if=unshown] .share").textContent =
       percent(tree.unshown, tree.whole);
@@ -812,16 +860,12 @@ class FlameView {
     });
     on(field, "input", () => {
       clearTimeout(this.typing);
-      this.typing = setTimeout(() => {
-        const search = field.value.trim();
-        this.put({ search }, !search !== !this.state.search);
-        this.write();
-        if (this.tree) this.search();
-      }, 100);
+      this.typing = setTimeout(() => this.typed(), 100);
     });
     on(field, "keydown", (event) => {
       if (event.key === "Enter") {
         event.preventDefault();
+        this.typed();
         this.match(event.shiftKey ? -1 : 1);
       } else if (event.key === "Escape") {
         field.value = "";
