@@ -10,7 +10,8 @@ the topmost frame says of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from flaskprof.profiles.builder import TreeBuilder
 from flaskprof.profiles.estimate import ESTIMATED, LEFT_OUT, EstimatedTree
@@ -37,32 +38,27 @@ def spread(graph: CallGraph, tree: EstimatedTree) -> CallTree:
 
 
 class _Spread:
-    """What is left at each node, what each function lacks, and where that may be put."""
+    """What is left at each node, what each function lacks, and where that may be put.
+
+    Functions are given by their numbers in the columns of the graph, which are those that
+    they have in the tree.
+    """
 
     def __init__(self, graph: CallGraph, tree: EstimatedTree) -> None:
         self._tree = tree
+        self._columns = columns = graph.columns
+        self._callers = [
+            columns.caller[first:end] for first, end in pairwise(columns.first_edge)
+        ]
         self._left = [max(0, ns) for ns in tree.left_out_ns()]
-        index = {function: number for number, function in enumerate(tree.functions)}
-        self._edges: dict[tuple[int, int], int] = {}  # by caller and callee what it lacks
-        self._lacks: list[int] = [0] * len(tree.functions)
-        self._calls: list[int] = [0] * len(tree.functions)
-        for function, stats in graph.functions.items():
-            number = index[function]
-            self._lacks[number] = nanoseconds(stats.total.self_seconds)
-            self._calls[number] = stats.total.calls
-            for caller, sums in stats.callers.items():
-                self._edges[index[caller], number] = nanoseconds(sums.self_seconds)
+        self._lacks = [*map(nanoseconds, columns.total.self_seconds), 0]
+        self._calls = [*columns.total.calls, 0]
         places: dict[int, list[int]] = {}
-        for node, (function_of, above) in enumerate(
-            zip(tree.function, tree.parent, strict=True)
-        ):
-            self._lacks[function_of] -= tree.self_ns[node]
-            self._calls[function_of] -= tree.calls[node]
-            edge = (tree.function[above], function_of)
-            if above >= 0 and edge in self._edges:
-                self._edges[edge] -= tree.self_ns[node]
+        for node, function in enumerate(tree.function):
+            self._lacks[function] -= tree.self_ns[node]
+            self._calls[function] -= tree.calls[node]
             if self._left[node]:
-                places.setdefault(function_of, []).append(node)
+                places.setdefault(function, []).append(node)
         # The largest place of a function is the last of its list, and used first.
         self._places = {
             function: sorted(nodes, key=self._left.__getitem__)
@@ -71,12 +67,13 @@ class _Spread:
         self._put: dict[tuple[int, int], int] = {}
 
     def tree(self) -> CallTree:
-        for (caller, function), lacks in sorted(self._edges.items(), key=lambda item: -item[1]):
+        for function, caller, lacks in self._edges():
             self._fill(function, self._places.get(caller, []), lacks)
         enough = self._tree.total_ns[0] // _LITTLE
         for near in self._near():
-            for function, places in near.items():
-                self._fill(function, places[::-1], self._lacks[function])
+            for function, lacks in enumerate(self._lacks):
+                if lacks > 0:
+                    self._fill(function, [*reversed(near[function])], lacks)
             if sum(lacks for lacks in self._lacks if lacks > 0) <= enough:
                 break
         tree = self._tree
@@ -95,6 +92,19 @@ class _Spread:
             builder.add(builder.node(rest, function), calls, ns)
         return builder.tree(functions, is_sampled=tree.is_sampled)
 
+    def _edges(self) -> Iterator[tuple[int, int, int]]:
+        """Yield function, caller and what it lacks, of each edge that does, the most first."""
+        columns, tree = self._columns, self._tree
+        lacks = [nanoseconds(own) for own in columns.edges.self_seconds]
+        for node, above in enumerate(tree.parent):
+            if above > 0:  # not of a root
+                function, caller = tree.function[node], tree.function[above]
+                edge = columns.first_edge[function] + self._callers[function].index(caller)
+                lacks[edge] -= tree.self_ns[node]
+        lacking = [edge for edge, ns in enumerate(lacks) if ns > 0]
+        for edge in sorted(lacking, key=lacks.__getitem__, reverse=True):
+            yield columns.callee(edge), columns.caller[edge], lacks[edge]
+
     def _fill(self, function: int, places: list[int], most: int) -> None:
         """Put what a function lacks, up to `most`, into `places`, the last one first."""
         most = min(most, self._lacks[function])
@@ -109,20 +119,33 @@ class _Spread:
             if not self._left[node]:
                 places.pop()
 
-    def _near(self) -> Iterator[dict[int, list[int]]]:
-        """Yield of each function some places of its callers, then of theirs, and so on."""
-        near = {
-            function: [node for node in reversed(nodes) if self._left[node]][:_PLACES]
-            for function, nodes in self._places.items()
-        }
-        for _ in range(_STEPS):
-            above: dict[int, set[int]] = {}
-            for caller, function in self._edges:
-                if nodes := near.get(caller):
-                    above.setdefault(function, set()).update(nodes)
-            near = {function: self._largest(nodes) for function, nodes in above.items()}
+    def _near(self) -> Iterator[Sequence[Sequence[int]]]:
+        """Yield of each function some places of its callers, then of theirs, and so on.
+
+        Only who lacks time, or stands above one that does by no more steps than are to come, is
+        of use; the others have none.
+        """
+        near: list[Sequence[int]] = [()] * len(self._lacks)
+        for function, nodes in self._places.items():
+            near[function] = [node for node in reversed(nodes) if self._left[node]][:_PLACES]
+        for step in range(1, _STEPS + 1):
+            above: list[Sequence[int]] = [()] * len(near)
+            for function in self._lacking_within(_STEPS - step):
+                callers = self._callers[function]
+                above[function] = self._largest(set().union(*map(near.__getitem__, callers)))
+            near = above
             yield near
 
-    def _largest(self, nodes: set[int]) -> list[int]:
-        places = [node for node in nodes if self._left[node]]
-        return sorted(places, key=self._left.__getitem__, reverse=True)[:_PLACES]
+    def _lacking_within(self, steps: int) -> set[int]:
+        """Return the functions that lack time, and who called one, up to so many steps up."""
+        known = last = {function for function, lacks in enumerate(self._lacks) if lacks > 0}
+        for _ in range(steps):
+            last = set().union(*[self._callers[function] for function in last]) - known
+            if not last:
+                break
+            known = known | last
+        return known
+
+    def _largest(self, nodes: Iterable[int]) -> list[int]:
+        left = self._left.__getitem__
+        return sorted(filter(left, nodes), key=left, reverse=True)[:_PLACES]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -53,6 +53,16 @@ class SumsColumns(NamedTuple):
         self.primitive_calls.extend(primitive_calls)
         self.self_seconds.extend(self_seconds)
         self.cumulative_seconds.extend(cumulative_seconds)
+
+    def chosen(self, rows: Sequence[int]) -> SumsColumns:
+        """Return the sums of some functions or edges, in the order of these rows."""
+        calls, primitive_calls, self_seconds, cumulative_seconds = self
+        return SumsColumns(
+            array("q", [calls[row] for row in rows]),
+            array("q", [primitive_calls[row] for row in rows]),
+            array("d", [self_seconds[row] for row in rows]),
+            array("d", [cumulative_seconds[row] for row in rows]),
+        )
 
     def rows(self) -> Iterator[Sums]:
         """Go through the sums of each function or edge."""
@@ -136,9 +146,9 @@ class Columns(Mapping[Function, FunctionStats]):
             self._by_name = array("i", order)
         return self._by_name
 
-    def callee(self, edge: int) -> Function:
-        """Return the function that an edge is of."""
-        return self.names[bisect_right(self.first_edge, edge) - 1]
+    def callee(self, edge: int) -> int:
+        """Return the number of the function that an edge is of."""
+        return bisect_right(self.first_edge, edge) - 1
 
     def callers(self, number: int) -> dict[Function, Sums]:
         """Return the edges of a function by its number."""

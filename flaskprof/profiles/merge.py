@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice, pairwise
-from math import fsum
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice, pairwise
 
 from flaskprof.errors import ConfigError
+from flaskprof.profiles.adding import Rows, edge_keys, with_edges
 from flaskprof.profiles.builder import TreeBuilder
-from flaskprof.profiles.columns import Columns, SumsColumns
-from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile, Sums
+from flaskprof.profiles.columns import Columns
+from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
 from flaskprof.profiles.sums import call_graph
 
-__all__ = ["added", "added_columns", "merge"]
-
-_MOST_CALLS = 2**63 - 1
+__all__ = ["added_columns", "merge"]
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
@@ -65,82 +62,18 @@ def added_columns(parts: Iterable[tuple[Sequence[Function], Columns]]) -> Column
     Functions and callers are in the order in which they appear.
     """
     index: dict[Function, int] = {}
-    totals, edges = _Rows(), _Rows()
+    totals, edges = Rows(), Rows()
     for names, columns in parts:
         number = [index.setdefault(name, len(index)) for name in names]
         totals.add(number, columns.total)
         edges.add(_edge_keys(columns, number), columns.edges)
-    keys = sorted(edges.keys(), key=_function_of)
-    edge_counts = array("i", bytes(4 * (len(index) + 1)))
-    for key in keys:
-        edge_counts[_function_of(key) + 1] += 1
-    return Columns(
-        tuple(index),
-        totals.sums(range(len(index))),
-        array("i", accumulate(edge_counts)),
-        array("i", [key & _CALLER for key in keys]),
-        edges.sums(keys),
+    return with_edges(tuple(index), totals.sums(range(len(index))), edges)
+
+
+def _edge_keys(columns: Columns, number: Sequence[int]) -> Iterable[int]:
+    """Return the key of each edge, with these numbers for functions."""
+    callers = map(number.__getitem__, columns.caller)
+    return chain.from_iterable(
+        edge_keys(function, islice(callers, end - first))
+        for function, (first, end) in zip(number, pairwise(columns.first_edge), strict=True)
     )
-
-
-_CALLER_BITS = 32
-_CALLER = (1 << _CALLER_BITS) - 1
-
-
-def _edge_keys(columns: Columns, number: Sequence[int]) -> Iterator[int]:
-    """Make one number of those of function and caller, for each edge."""
-    callers = iter(columns.caller)
-    for function, (first, end) in zip(number, pairwise(columns.first_edge), strict=True):
-        key = function << _CALLER_BITS
-        for caller in islice(callers, end - first):
-            yield key | number[caller]
-
-
-def _function_of(key: int) -> int:
-    return key >> _CALLER_BITS
-
-
-class _Rows:
-    """Sums of many parts, and by key which of them are to be added up."""
-
-    def __init__(self) -> None:
-        self._sums = SumsColumns.of(())
-        self._rows: dict[int, list[int]] = {}
-
-    def add(self, keys: Iterable[int], sums: SumsColumns) -> None:
-        """Add the sums of one part, with the key of each."""
-        for row, key in enumerate(keys, len(self._sums.calls)):
-            self._rows.setdefault(key, []).append(row)
-        self._sums.extend(sums)
-
-    def keys(self) -> Iterable[int]:
-        """Return the keys in the order of their first appearance."""
-        return self._rows
-
-    def sums(self, keys: Iterable[int]) -> SumsColumns:
-        """Return what is added up, in the order of these keys."""
-        groups = [self._rows[key] for key in keys]
-        calls, primitive_calls, self_seconds, cumulative_seconds = self._sums
-        return SumsColumns(
-            array("q", [_count([calls[row] for row in rows]) for rows in groups]),
-            array("q", [_count([primitive_calls[row] for row in rows]) for rows in groups]),
-            array("d", [fsum([self_seconds[row] for row in rows]) for rows in groups]),
-            array("d", [fsum([cumulative_seconds[row] for row in rows]) for rows in groups]),
-        )
-
-
-def added(parts: Sequence[Sums]) -> Sums:
-    """Add sums up; times are rounded once, so that their order changes nothing.
-
-    Calls stay at what a column holds at most, which only made-up profiles come to.
-    """
-    return Sums(
-        _count([part.calls for part in parts]),
-        _count([part.primitive_calls for part in parts]),
-        fsum([part.self_seconds for part in parts]),
-        fsum([part.cumulative_seconds for part in parts]),
-    )
-
-
-def _count(counts: Sequence[int]) -> int:
-    return min(sum(counts), _MOST_CALLS)

@@ -17,8 +17,8 @@ from flaskprof.profiles.paths import label
 __all__ = [
     "Edge",
     "Row",
-    "all_callees",
     "callees",
+    "callees_of",
     "callers",
     "longest",
     "ordered",
@@ -151,25 +151,18 @@ def callers(graph: CallGraph, function: Function) -> list[Edge]:
 
 def callees(graph: CallGraph, function: Function) -> list[Edge]:
     """Return what `function` called, by cumulative time; `KeyError` if it is not in `graph`."""
-    columns = graph.columns
-    number = columns.index[function]
-    return _by_time(
-        [
-            Edge(columns.callee(edge), columns.edges.row(edge))
-            for edge, caller in enumerate(columns.caller)
-            if caller == number
-        ]
-    )
+    return callees_of(graph, [function])[function]
 
 
-def all_callees(graph: CallGraph) -> dict[Function, list[Edge]]:
-    """Return what each function called, as `callees` does, of all that called any."""
+def callees_of(graph: CallGraph, functions: Iterable[Function]) -> dict[Function, list[Edge]]:
+    """Return what each of these functions called, as `callees` does."""
     columns = graph.columns
-    found: dict[Function, list[Edge]] = {}
+    found: dict[int, list[Edge]] = {columns.index[function]: [] for function in functions}
     for edge, caller in enumerate(columns.caller):
-        called = Edge(columns.callee(edge), columns.edges.row(edge))
-        found.setdefault(columns.names[caller], []).append(called)
-    return {caller: _by_time(edges) for caller, edges in found.items()}
+        if caller in found:
+            called = columns.names[columns.callee(edge)]
+            found[caller].append(Edge(called, columns.edges.row(edge)))
+    return {columns.names[number]: _by_time(edges) for number, edges in found.items()}
 
 
 def _by_time(edges: list[Edge]) -> list[Edge]:

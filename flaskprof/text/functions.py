@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from flaskprof.profiles.model import CallGraph, Function, Sums
 from flaskprof.profiles.paths import label, short_path
-from flaskprof.profiles.table import Edge, Row, all_callees, callers
+from flaskprof.profiles.table import Edge, Row, callees_of, callers
 from flaskprof.text.layout import Column, figure
 from flaskprof.web.figures import calls, seconds, share
 
@@ -64,8 +64,8 @@ def related(graph: CallGraph, found: Sequence[Row], relation: str) -> list[list[
     """Return the "callers" or "callees" of each row, as `relation` says."""
     if relation == "callers":
         return [callers(graph, row.function) for row in found]
-    called = all_callees(graph)
-    return [called.get(row.function, []) for row in found]
+    called = callees_of(graph, [row.function for row in found])
+    return [called[row.function] for row in found]
 
 
 def edge_cells(

@@ -19,6 +19,7 @@ from typing import Any
 from werkzeug.exceptions import BadRequest
 
 from flaskprof.errors import CaptureNotFound, ConfigError
+from flaskprof.formats import stacks
 from flaskprof.formats.pprof import read_pprof
 from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
 from flaskprof.profiles.flame import flame_tree
@@ -116,6 +117,14 @@ class Subject:
         if isinstance(profile, CallTree):
             return profile
         return self._made("estimate", ".prof", self._estimate)
+
+    @property
+    def stacks(self) -> CallTree:
+        """The call tree for other tools, which know of no bounds."""
+        profile = self.profile
+        if isinstance(profile, CallTree):
+            return profile
+        return self._made("stacks", ".prof", lambda: stacks(profile))
 
     def function(self, key: str) -> Function | None:
         """Return the function that `key` stands for in addresses, if it is in the profile."""

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskprof.profiles.estimate.circles import circles
+from flaskprof.profiles.circles import circles, components
 
 FUNCTIONS = range(7)
 graphs = st.dictionaries(
@@ -31,6 +31,19 @@ def test_functions_are_in_one_circle_if_each_can_be_reached_from_the_other(calle
         for other in found:
             are_one = other in below[one] and one in below[other]
             assert (found[one] == found[other]) == are_one
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs)
+def test_everyone_comes_once_and_after_all_that_they_lead_to(callees):
+    found = list(components(callees))
+    members = [one for component in found for one in component]
+    assert sorted(members) == sorted(
+        {*callees, *(one for to in callees.values() for one in to)}
+    )
+    place = {one: at for at, component in enumerate(found) for one in component}
+    for one in members:
+        assert all(place[other] <= place[one] for other in callees.get(one, ()))
 
 
 def test_a_long_chain_needs_no_recursion():

@@ -9,6 +9,7 @@ from werkzeug.exceptions import BadRequest
 
 from flaskprof.config import Settings
 from flaskprof.errors import CaptureNotFound
+from flaskprof.formats import stacks
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.model import CallGraph, CallTree
 from flaskprof.profiles.paths import Kind, kind_of
@@ -36,7 +37,7 @@ def test_a_capture_with_stacks_is_exact_and_agrees_with_its_sums(store):
     subject = subject_of(visit_of(store), record.id)
     assert (subject.truth, subject.title, subject.record) == ("exact", "GET /orders", record)
     assert isinstance(subject.profile, CallTree)
-    assert subject.tree == subject.profile == TREE
+    assert subject.tree == subject.stacks == subject.profile == TREE
     assert subject.graph == call_graph(TREE)
 
 
@@ -47,6 +48,7 @@ def test_a_capture_of_sums_alone_has_an_estimated_tree(store, flask_prof):
     assert subject.profile is subject.graph
     assert isinstance(subject.tree, EstimatedTree)
     assert subject.tree is subject.tree
+    assert subject.stacks == stacks(subject.graph)
 
 
 @pytest.mark.parametrize("query", ["", "app=1"])
@@ -54,9 +56,9 @@ def test_nothing_is_made_twice_for_a_page_however_little_is_kept(store, flask_pr
     record = store.add(flask_prof)
     visit = replace(visit_of(store, query), profiles=ParsedProfiles(max_bytes=0))
     subject = subject_of(visit, record.id)
-    names = ("graph", "tree", "overall", "flame", "widest")
+    names = ("graph", "tree", "stacks", "overall", "flame", "widest")
     first, again = ([getattr(subject, name) for name in names] for _ in range(2))
-    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * 5
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * 6
     assert subject.unfolded().graph is subject.unfolded().graph
 
 

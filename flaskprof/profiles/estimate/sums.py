@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from flaskprof.errors import BadProfile
-from flaskprof.profiles.estimate.circles import circles
+from flaskprof.profiles.circles import circles
 from flaskprof.profiles.function import nanoseconds
 from flaskprof.profiles.model import CallGraph
 

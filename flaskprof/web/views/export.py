@@ -38,11 +38,13 @@ def _export(subject: Subject, name: str) -> Download:
 
 
 def _written(subject: Subject, row: Format) -> bytes:
-    profile: Any = subject.profile if row.has_stacks else subject.graph
+    profile: Any = subject.graph
     if row is DRAWINGS["svg"]:
         profile = subject.tree
     elif row is DRAWINGS["html"]:  # it can be folded there
         profile = subject.unfolded().profile
+    elif row.has_stacks:
+        profile = subject.stacks
     return row.write(profile, subject.whole_record)
 
 
