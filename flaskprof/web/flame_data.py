@@ -19,7 +19,7 @@ import json
 from typing import Any
 
 from flaskprof.profiles.flame import FlameTree
-from flaskprof.profiles.paths import kind_of
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.web.links import function_key
 
 __all__ = ["flame_data", "flame_json", "packed"]
@@ -40,8 +40,8 @@ _COLUMNS = {
 _RARE_COLUMNS = ("recursive", "folded")
 
 
-def flame_data(tree: FlameTree) -> dict[str, Any]:
-    """Return a tree as the JSON object that is described above."""
+def flame_data(tree: FlameTree, kinds: Kinds) -> dict[str, Any]:
+    """Return a tree as the JSON object described above; `kinds` says whose code it is."""
     functions = tree.functions
     columns = {name: getattr(tree, column) for name, column in _COLUMNS.items()}
     columns |= {name: found for name in _RARE_COLUMNS if any(found := getattr(tree, name))}
@@ -53,21 +53,21 @@ def flame_data(tree: FlameTree) -> dict[str, Any]:
             "name": [function.name for function in functions],
             "file": [function.file for function in functions],
             "line": [function.line for function in functions],
-            "kind": [kind_of(function).value for function in functions],
+            "kind": [kinds.of(function).value for function in functions],
             "key": [function_key(function) for function in functions],
         },
         "nodes": {name: found.tolist() for name, found in columns.items() if found is not None},
     }
 
 
-def flame_json(tree: FlameTree) -> bytes:
+def flame_json(tree: FlameTree, kinds: Kinds) -> bytes:
     """Return `flame_data` as text, in ASCII with escapes for all else."""
-    return json.dumps(flame_data(tree), separators=(",", ":")).encode("ascii")
+    return json.dumps(flame_data(tree, kinds), separators=(",", ":")).encode("ascii")
 
 
-def packed(tree: FlameTree) -> bytes:
+def packed(tree: FlameTree, kinds: Kinds) -> bytes:
     """Return `flame_json` compressed by gzip.
 
     Level 1 takes a fifth of the time of the default and makes it little larger.
     """
-    return gzip.compress(flame_json(tree), 1, mtime=0)
+    return gzip.compress(flame_json(tree, kinds), 1, mtime=0)

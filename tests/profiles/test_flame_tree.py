@@ -11,8 +11,8 @@ from flaskprof.profiles.estimate import LEFT_OUT, ROOT, estimate
 from flaskprof.profiles.flame import UNKNOWN, flame_tree
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.fold import folded
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallGraph, CallTree, Function
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 
 PLACES = ("/srv/app.py", "/srv/lib/python3.12/site-packages/flask/app.py", "~")
@@ -68,8 +68,7 @@ def true_times(exact):
     return times
 
 
-def is_foreign(function):
-    return kind_of(function) is not Kind.APPLICATION
+is_foreign = Kinds().is_foreign
 
 
 def check_whole(found):

@@ -14,6 +14,7 @@ from werkzeug.test import Client
 from flaskprof.formats.pprof import write_pprof
 from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.flame.difference import difference
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
@@ -481,7 +482,7 @@ def test_calls_that_are_not_shown_have_their_share_in_the_legend(show, exact):
     page = show(flame(exact))
     assert page.locator(".flame-legend [data-if=unshown]").is_hidden()
     tree = flame_tree(call_graph(shop()), max_nodes=9)
-    page.route("**/tree.json*", lambda route: route.fulfill(body=flame_json(tree)))
+    page.route("**/tree.json*", lambda route: route.fulfill(body=flame_json(tree, Kinds())))
     page.reload()
     page.wait_for_selector(".flame-legend [data-if=unshown]")
     unshown = sum(
@@ -517,7 +518,7 @@ def test_two_fingers_zoom_where_they_are(show, exact):
 
 def test_a_difference_tells_what_got_slower_and_what_is_new(show, exact):
     page = show(flame(exact))
-    body = flame_json(difference(shop(300, with_other=False), shop()))
+    body = flame_json(difference(shop(300, with_other=False), shop()), Kinds())
     page.route("**/tree.json*", lambda route: route.fulfill(body=body))
     page.reload()
     page.wait_for_selector(".flame-legend :text('more time')")

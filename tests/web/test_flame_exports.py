@@ -11,6 +11,7 @@ import pytest
 
 from flaskprof.formats.pprof import write_pprof
 from flaskprof.profiles.flame import flame_tree
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
@@ -143,7 +144,7 @@ def test_a_page_holds_all_it_needs_and_allows_nothing_else(record):
         for _, kind, body in parts
         if "json" in kind
     }
-    assert data["flame-data"] == json.loads(json.dumps(flame_data(flame_tree(SHOP))))
+    assert data["flame-data"] == json.loads(json.dumps(flame_data(flame_tree(SHOP), Kinds())))
     assert data["flame-data-app"]["nodes"]["self"] == [0, 100 * MS]
     assert "200 of" not in text
     assert "3 of" in text

@@ -253,7 +253,11 @@ class _TreePage:
             indent=_indent(level),
             place=place,
             siblings=siblings,
-            function=function_name(function, url=self._subject.function_page(function)),
+            function=function_name(
+                function,
+                url=self._subject.function_page(function),
+                kinds=self._subject.kinds,
+            ),
             is_selected=function == self._function,
             is_open=is_open,
             url="" if is_open is None else self._url(opened=self._opened ^ {node}, at=node),
@@ -305,6 +309,7 @@ class _TreePage:
                             url=self._subject.function_page(
                                 source.functions[source.function[node]]
                             ),
+                            kinds=self._subject.kinds,
                         ),
                         "calls": source.calls[node],
                         "self_ns": source.self_ns[node],

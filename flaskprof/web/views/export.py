@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from werkzeug.exceptions import NotFound
@@ -43,7 +44,8 @@ def _written(subject: Subject, row: Format) -> bytes:
         profile = subject.tree
     elif row is DRAWINGS["html"]:  # it can be folded there
         profile = subject.unfolded().profile
-    return row.write(profile, subject.whole_record)
+    packages = tuple(sorted(subject.kinds.packages))
+    return row.write(profile, replace(subject.whole_record, app_packages=packages))
 
 
 def _file_name(subject: Subject) -> str:
