@@ -45,6 +45,21 @@ FILES = {
         def shown(amount):
             return f"{amount} EUR"
     """,
+    "ours_shop/store.py": """
+        import ours_orm
+
+        def total():
+            return ours_orm.fetched("SELECT '7 EUR'")
+    """,
+    "ours_orm.py": """
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine("sqlite://")
+
+        def fetched(statement):
+            with engine.connect() as connection:
+                return connection.scalar(sqlalchemy.text(statement))
+    """,
     "flask_ours/__init__.py": "",
     "ours_acme/web/__init__.py": "",
     "ours_acme/web/main.py": "",
@@ -149,6 +164,17 @@ def test_a_setting_names_more_packages(installed, directory):
     record, kinds = captured(app, directory)
     assert record.app_packages == ("ours_money", "ours_shop")
     assert (kinds["total"], kinds["shown"]) == (Kind.APPLICATION, Kind.APPLICATION)
+
+
+def test_a_query_is_said_to_be_of_its_line_and_not_of_a_library_s(installed, directory):
+    module = importlib.import_module("ours_shop.wsgi")
+    module.total = importlib.import_module("ours_shop.store").total
+    app = module.create_app()
+    FlaskProf(app, dir=directory)
+    record, _ = captured(app, directory)
+    (query,) = record.queries
+    place = installed / "ours_shop" / "store.py"
+    assert (query.file, query.line, query.function) == (str(place), 5, "total")
 
 
 def test_of_several_applications_of_a_process_each_is_its_own(installed, directory):
