@@ -137,7 +137,7 @@ class Viewer:
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
-        visit = self._visit(MultiDict(), Links(""), "")
+        visit = self._visit(MultiDict({"part": "widest"}), Links(""), "")
         for endpoint in ("capture", "capture_tree"):
             answer = VIEWS[endpoint](visit, capture_id=capture_id)
             if isinstance(answer, Page):

@@ -3,6 +3,7 @@
 ::
 
     {"unit": "ns", "total": T, "truth": "exact" | "estimated" | "sampled",
+     "is_whole": true | false, "depths": D,
      "functions": {"name": […], "file": […], "line": […], "kind": […], "key": […]},
      "nodes": {"parent": […], "function": […], "self": […], "total": […], "calls": […],
                "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?,
@@ -18,11 +19,17 @@ import gzip
 import json
 from typing import Any
 
-from flaskprof.profiles.flame import FlameTree
+from flaskprof.profiles.flame import MAX_NODES, FlameTree
 from flaskprof.profiles.kinds import Kinds
 from flaskprof.web.links import function_key
 
-__all__ = ["flame_data", "flame_json", "packed"]
+__all__ = ["PARTS", "flame_data", "flame_json", "packed"]
+
+PARTS = {"": MAX_NODES, "widest": 2_000}
+"""How many nodes are sent at most, by the part of a tree that is asked for.
+
+The widest are about what a window has pixels for: they are drawn while the rest is on its way.
+"""
 
 _COLUMNS = {
     "parent": "parent",
@@ -49,6 +56,8 @@ def flame_data(tree: FlameTree, kinds: Kinds) -> dict[str, Any]:
         "unit": "ns",
         "total": tree.total_ns[0],
         "truth": tree.truth,
+        "is_whole": tree.is_whole,
+        "depths": tree.depths,
         "functions": {
             "name": [function.name for function in functions],
             "file": [function.file for function in functions],

@@ -29,7 +29,7 @@ from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
 from flaskprof.profiles.overall import Overall, overall
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
-from flaskprof.web.flame_data import packed
+from flaskprof.web.flame_data import PARTS, packed
 from flaskprof.web.links import function_key
 from flaskprof.web.parsed import Made
 from flaskprof.web.visit import Visit
@@ -131,15 +131,21 @@ class Subject:
         """What the graph comes to as a whole."""
         return self._made("overall", ".prof", lambda: overall(self.graph, self.kinds))
 
-    @property
-    def flame(self) -> bytes:
-        """The data of its flame view, packed as `flaskprof.web.flame_data` describes."""
+    def flame(self, part: str) -> bytes:
+        """Return the data of its flame view, packed as `flaskprof.web.flame_data` describes.
+
+        Raises `BadRequest` where `part` is none of `PARTS`.
+        """
+        if part not in PARTS:
+            raise BadRequest(f"part: {' or '.join(filter(None, PARTS))}, or none for all")
         is_sampled = self.truth == "sampled"
         suffix = ".pb.gz" if self.has_stacks else ".prof"
         return self._made(
-            ("flame", is_sampled),
+            ("flame", part, is_sampled),
             suffix,
-            lambda: packed(flame_tree(self.tree, is_sampled=is_sampled), self.kinds),
+            lambda: packed(
+                flame_tree(self.tree, is_sampled=is_sampled, max_nodes=PARTS[part]), self.kinds
+            ),
         )
 
     def recording_ns(self, function: Function) -> float | None:

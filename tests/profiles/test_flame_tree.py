@@ -50,6 +50,17 @@ def stack_of(found, node):
     return tuple(reversed(functions))
 
 
+def starts(found):
+    """Where each node begins, in nanoseconds from the left."""
+    start, free = {}, []
+    for node, above in enumerate(found.parent):
+        free.append(free[above] if above >= 0 else 0)
+        start[stack_of(found, node)] = free[node]
+        if above >= 0:
+            free[above] += found.total_ns[node]
+    return start
+
+
 def by_stack(found, *columns):
     """The items of each node in these columns; no two nodes may be of the same stack."""
     rows = {
@@ -130,6 +141,8 @@ def test_of_too_many_nodes_the_shortest_are_folded_and_counted(exact, most, is_g
     whole, found = flame_tree(profile), flame_tree(profile, max_nodes=most)
     check_whole(found)
     assert len(found) <= max(most, 2)
+    assert found.is_whole == (len(whole) <= most)
+    assert found.depths == whole.depths == 1 + max(map(len, by_stack(whole)))
     assert found.total_ns[0] == whole.total_ns[0]
     assert sum(found.calls) == sum(whole.calls)
     in_whole = by_stack(whole, "total_ns", "calls")
@@ -142,6 +155,27 @@ def test_of_too_many_nodes_the_shortest_are_folded_and_counted(exact, most, is_g
     if not is_graph:
         shown = sum(not folded for folded in found.folded)
         assert shown + sum(found.folded) == len(whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(trees(), st.integers(1, 25), st.booleans())
+def test_what_is_not_folded_lies_where_it_does_in_the_whole(exact, most, is_graph):
+    profile = call_graph(exact) if is_graph else exact
+    in_whole = starts(flame_tree(profile))
+    found = flame_tree(profile, max_nodes=most)
+    for node, (stack, start) in enumerate(starts(found).items()):
+        if not found.folded[node]:
+            assert in_whole[stack] == start
+
+
+@pytest.mark.parametrize("most", [2, 3, 10, 50, 98])
+def test_as_many_are_shown_as_there_is_room_for(most):
+    # A function with 49 callees, each of which calls one other.
+    functions = tuple(Function("/srv/app.py", line, f"f{line}") for line in range(51))
+    callees = [(0, 1 + number, 1, 2 + number) for number in range(49)]
+    below = [(1 + number, 50, 1, 1) for number in range(49)]
+    wide = tree((-1, 0, 1, 1), *callees, *below, functions=functions)
+    assert most - 1 <= len(flame_tree(wide, max_nodes=most)) <= most
 
 
 def test_what_an_estimate_leaves_out_is_a_node_of_its_own():

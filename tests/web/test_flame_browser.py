@@ -21,6 +21,7 @@ from flaskprof.profiles.sums import call_graph
 from flaskprof.web.exports import EXPORTS
 from flaskprof.web.flame_data import flame_json
 from flaskprof.web.links import function_key
+from servers import until
 
 pytestmark = pytest.mark.browser
 
@@ -312,10 +313,9 @@ def test_the_box_that_was_walked_to_is_chosen_in_all_views_and_after_a_reload(sh
     assert page.evaluate("document.activeElement.className") == "flame"
     press("/")
     page.keyboard.type("load|other")
-    page.keyboard.press("Enter")
+    # However soon it comes, it is for what was typed.
+    press("Enter")
     press("Escape")
-    for _ in range(3):
-        press("ArrowDown")
     assert box(page)[0] == "load"
     # The second of two boxes of one function.
     for key in ("ArrowUp", "ArrowRight", "ArrowRight", "ArrowDown"):
@@ -490,6 +490,101 @@ def test_calls_that_are_not_shown_have_their_share_in_the_legend(show, exact):
     )  # fmt: skip
     (share,) = re.findall(r"(\d+\.\d)\s%", page.inner_text(".flame-legend"))
     assert float(share) == pytest.approx(100 * unshown / tree.total_ns[0], abs=0.05)
+
+
+ALL = "canvas.flame[data-nodes='4002']"
+
+
+@pytest.fixture
+def hold(browser, serve, viewer, store):
+    """Return a function that opens the page of a large tree and holds back all but its widest.
+
+    It gives the page, and what waits for the request of the rest.
+    """
+    record, base, pages = add_tree(store, fan(4_000)), serve(viewer), []
+
+    def hold(**query):
+        page = browser.new_page(viewport=SIZES["desk"], reduced_motion="reduce")
+        pages.append(page)
+        held = []
+
+        def note(route):
+            held.append(route)
+
+        page.route(re.compile(r"/tree\.json(?!.*part=)"), note)
+        page.goto(base + flame(record, **query))
+
+        def rest():
+            # Looking at the page lets the driver tell of its requests.
+            until(lambda: page.evaluate("1") and held, "the rest to be asked for")
+            (whole,) = held
+            return whole
+
+        return page, rest
+
+    yield hold
+    for page in pages:
+        page.close()
+
+
+def fan(width):
+    """A function that calls so many others, the first of which takes half of the time."""
+    functions = tuple(Function("/srv/fan.py", line, f"f{line}") for line in range(width + 1))
+    callees = [(0, line, 1, MS + line) for line in range(1, width + 1)]
+    callees[0] = (0, 1, 1, width * MS)
+    rows = [(-1, 0, 1, MS), *callees]
+    return CallTree(functions, *(array("q", column) for column in zip(*rows, strict=True)))
+
+
+def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
+    page, rest = hold()
+    page.wait_for_selector("canvas.flame[data-nodes='2000']")
+    total = fan(4_000).total_ns
+    assert box(page)[1]["total"] == str(total)
+    click(page, 0.2, 2)
+    assert (box(page)[0], box(page)[1]["total"]) == ("f1", str(4_000 * MS))
+    assert crumb(page) == "f1"
+    # What is found is not counted before all is there.
+    page.fill(".flame-search input", r"^f39\d\d|^f1\s")
+    page.wait_for_url("**search=*")
+    assert page.inner_text(".flame-found output") == ""
+    rest().continue_()
+    page.wait_for_selector(ALL)
+    assert (crumb(page), box(page)[0]) == ("f1", "f1")
+    page.wait_for_selector(".flame-found output:has-text('101 boxes of 101 functions')")
+    page.keyboard.press("Enter")
+    assert box(page)[0] == "f3999"
+
+
+def test_where_it_was_moved_to_stays_when_the_rest_comes(hold):
+    page, rest = hold()
+    page.wait_for_selector("canvas.flame[data-nodes='2000']")
+    page.focus("canvas.flame")
+    for key in "wwd":
+        page.keyboard.press(key)
+    page.wait_for_url("**range=*")
+    moved = page.url
+    rest().continue_()
+    page.wait_for_selector(ALL)
+    assert page.url == moved
+
+
+def test_an_address_that_is_aimed_at_a_box_waits_for_all(hold):
+    key = function_key(fan(4_000).functions[4_000])
+    page, rest = hold(fn=key)
+    whole = rest()
+    assert page.get_attribute("canvas.flame", "data-nodes") is None
+    whole.continue_()
+    page.wait_for_selector(ALL)
+    assert box(page)[0] == "f4000"
+
+
+def test_when_the_rest_does_not_come_it_says_so_and_what_is_there_stays(hold):
+    page, rest = hold()
+    rest().fulfill(status=503, body='{"detail": "Gone."}')
+    page.wait_for_selector(".flame-message:has-text('could not be loaded: Gone.')")
+    click(page, 0.2, 2)
+    assert box(page)[0] == "f1"
 
 
 def test_two_fingers_zoom_where_they_are(show, exact):

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+from array import array
 
 import pytest
+from captured import add_tree
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.formats.pprof import write_pprof
@@ -11,6 +13,7 @@ from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.marshal_reader import read_profile
+from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.flame_data import flame_data
@@ -46,6 +49,13 @@ def with_stacks(store, recorded):
     stacks = write_pprof(recorded, labels=labels, started=1.0, duration_seconds=0.1)
     store.files[record.id, ".pb.gz"] = stacks
     return record
+
+
+def fan(width):
+    """A function that calls so many others, each for another time."""
+    functions = tuple(Function("/srv/fan.py", line, f"f{line}") for line in range(width + 1))
+    rows = [(-1, 0, 1, 1), *((0, number, 1, 7 * number) for number in range(1, width + 1))]
+    return CallTree(functions, *(array("q", column) for column in zip(*rows, strict=True)))
 
 
 def nodes_of(data):
@@ -103,6 +113,30 @@ def test_a_prof_without_stacks_is_estimated_with_bounds(client, capture, flask_p
     assert data == json.loads(
         json.dumps(flame_data(flame_tree(read_profile(flask_prof)), Kinds()))
     )
+
+
+def test_the_widest_boxes_can_be_had_before_the_others(client, ask, store):
+    tree = fan(3_000)
+    record = add_tree(store, tree)
+    whole, widest = (
+        client.get(f"/c/{record.id}/tree.json{query}").json for query in ("", "?part=widest")
+    )
+    assert (whole["is_whole"], widest["is_whole"]) == (True, False)
+    assert (len(whole["nodes"]["self"]), len(widest["nodes"]["self"])) == (3_002, 2_000)
+    assert whole["total"] == widest["total"] == sum(widest["nodes"]["self"])
+    assert whole["depths"] == widest["depths"] == 3
+    assert set(widest["nodes"]["total"][:1_999]) <= set(whole["nodes"]["total"])
+    problem = ask(f"/c/{record.id}/tree.json?part=half", 400)
+    assert problem["detail"] == "part: widest, or none for all"
+
+
+def test_few_boxes_come_at_once(client, with_stacks):
+    whole, widest = (
+        client.get(f"/c/{with_stacks.id}/tree.json{query}").json
+        for query in ("", "?part=widest")
+    )
+    assert whole["is_whole"]
+    assert widest == whole
 
 
 def test_what_the_record_calls_sampled_is(client, store, flask_prof):

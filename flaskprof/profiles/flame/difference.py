@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flaskprof.profiles.estimate import LEFT_OUT, ROOT, EstimatedTree
-from flaskprof.profiles.flame.nodes import Nodes, nodes_of, pruned
+from flaskprof.profiles.flame.nodes import Nodes, nodes_of
 from flaskprof.profiles.flame.tree import MAX_NODES, FlameTree, finished, truth_of
 from flaskprof.profiles.matching import matched
 from flaskprof.profiles.model import Function, Profile
@@ -41,7 +41,7 @@ def difference(
         _lay(side, number, nodes, column)
     nodes.sums["self_ns"] = list(map(max, *(nodes.sums[column] for column in _SELF)))
     truths = (truth_of(profile, is_sampled=is_sampled) for profile in (before, after))
-    return finished(pruned(nodes, max_nodes), max(truths, key=_TRUTHS.index))
+    return finished(nodes, max(truths, key=_TRUTHS.index), max_nodes)
 
 
 def _lay(side: Nodes, number: dict[Function | None, int], nodes: Nodes, column: str) -> None:

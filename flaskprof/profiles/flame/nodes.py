@@ -66,6 +66,13 @@ class Nodes:
         for column in columns:
             self.sums[column][node] += other.sums[column][of]
 
+    def depths(self) -> int:
+        """Return how many nodes there are on the longest way down."""
+        depth = [1]
+        for above in self.parent[1:]:
+            depth.append(depth[above] + 1)
+        return max(depth)
+
     def totals(self, column: str) -> list[int]:
         """Return the sums of a column with those of all nodes below."""
         totals = list(self.sums[column])
@@ -126,14 +133,26 @@ def pruned(nodes: Nodes, max_nodes: int) -> Nodes:
     # No child is longer than its parent, which comes first among equals: whatever is among
     # the first, its parent is too.
     longest = sorted(range(len(nodes)), key=lambda node: (-totals[node], node))
-    most = max(1, max_nodes)
-    while True:
-        kept = set(longest[:most])
-        folds = {nodes.parent[node] for node in longest[most:]} & kept
-        if most == 1 or most + len(folds) <= max_nodes:
+    return _folded(nodes, set(longest[: _most_kept(nodes, longest, max_nodes)]))
+
+
+def _most_kept(nodes: Nodes, longest: list[int], max_nodes: int) -> int:
+    """Return how many of the longest can be kept: each that lacks a callee has a rest."""
+    lacking = [0] * len(nodes)
+    for above in nodes.parent[1:]:
+        lacking[above] += 1
+    most, rests = 1, 0
+    for kept, node in enumerate(longest, 1):
+        rests += lacking[node] > 0
+        if node:
+            above = nodes.parent[node]
+            lacking[above] -= 1
+            rests -= lacking[above] == 0
+        if kept + rests <= max_nodes:
+            most = kept
+        elif kept > max_nodes:
             break
-        most = max(1, min(most - 1, max_nodes - len(folds)))
-    return _folded(nodes, kept)
+    return most
 
 
 def _folded(nodes: Nodes, kept: set[int]) -> Nodes:

@@ -27,7 +27,9 @@ class FlameTree:
     times together are the total of node 0. Siblings come with the longest first.
     ``folded[i]`` is 0 but for nodes of `LEFT_OUT`, which come last and stand for so many
     calls that are not shown, or for `UNKNOWN`. ``recursive[i]`` is 1 where the function is
-    under way further up, or calls itself in an estimate.
+    under way further up, or calls itself in an estimate. `is_whole` is false where nodes were
+    folded because there were too many; `depths` is how many there are on the longest way down,
+    those that were folded too.
 
     ``low_ns`` and ``high_ns`` are the bounds of the total time where stacks were estimated:
     where they meet it is exact. Of a difference ``before_ns`` and ``after_ns`` are the total
@@ -45,6 +47,8 @@ class FlameTree:
     total_ns: array[int]
     folded: array[int]
     recursive: array[int]
+    is_whole: bool
+    depths: int
     low_ns: array[int] | None = None
     high_ns: array[int] | None = None
     before_ns: array[int] | None = None
@@ -68,9 +72,7 @@ def flame_tree(
     Of more than `max_nodes` nodes the shortest are folded, each into a node beside its
     siblings that are shown.
     """
-    return finished(
-        pruned(nodes_of(profile), max_nodes), truth_of(profile, is_sampled=is_sampled)
-    )
+    return finished(nodes_of(profile), truth_of(profile, is_sampled=is_sampled), max_nodes)
 
 
 def truth_of(profile: Profile | EstimatedTree, *, is_sampled: bool = False) -> Truth:
@@ -84,8 +86,9 @@ def truth_of(profile: Profile | EstimatedTree, *, is_sampled: bool = False) -> T
     return "exact" if was_recorded else "estimated"
 
 
-def finished(nodes: Nodes, truth: Truth) -> FlameTree:
+def finished(whole: Nodes, truth: Truth, max_nodes: int) -> FlameTree:
     """Return the nodes in preorder, the longest of siblings first and the rest last."""
+    nodes = pruned(whole, max_nodes)
     totals = nodes.totals("self_ns")
     order = _preorder(nodes, totals)
     place = [0] * (len(order) + 1)  # one more, for what is above the root
@@ -114,6 +117,8 @@ def finished(nodes: Nodes, truth: Truth) -> FlameTree:
         total_ns=in_order(totals),
         folded=folded,
         recursive=recursive,
+        is_whole=nodes is whole,
+        depths=whole.depths(),
         **columns,
     )
 

@@ -21,19 +21,26 @@ __all__ = ["elsewhere", "flame"]
 _ROWS = 10
 _table = Late("flaskprof.web.panels.table:table")
 
+_PART = "widest"
+# What an address may aim at; it need not be among the widest boxes.
+_AIMS = ("zoom", "range", "search", "fn", "at")
+
 
 class FlamePanel(NamedTuple):
     """Where the script finds what it draws, and whoever has no script the same in rows.
 
-    The script itself restricts it to the application's own code; `first_url` is what it asks
-    for at first. `elsewhere` has other views, where a box is looked at further.
+    The script itself restricts it to the application's own code. `first_url` is what it asks
+    for at first: `part` of the data, unless the address of the page is aimed at some box.
+    `elsewhere` has other views, where a box is looked at further.
     """
 
     data_url: str
+    part: str
     first_url: str
     elsewhere: Mapping[str, str]
     tree_url: str
     table_url: str
+    svg_url: str
     rows: Sequence[FunctionRow]
     is_sampled: bool
 
@@ -47,12 +54,15 @@ def elsewhere(subject: Subject, function: Function | None = None) -> Mapping[str
 
 def flame(subject: Subject, function: Function | None) -> Panel:
     """Show the stacks as boxes; a program gets the functions with their times."""
+    is_aimed = any(subject.visit.query.get(name) for name in _AIMS)
     view = FlamePanel(
         data_url=subject.tree_data(app=""),
-        first_url=subject.tree_data(),
+        part=_PART,
+        first_url=subject.tree_data(part="" if is_aimed else _PART),
         elsewhere=elsewhere(subject, function),
         tree_url=subject.page(view="tree", fn=subject.key(function)),
         table_url=subject.page(view="table", fn=subject.key(function)),
+        svg_url=subject.export("svg"),
         rows=[
             function_row(
                 row,

@@ -61,6 +61,17 @@ class FlameView {
     this.settle();
   }
 
+  // Get the rest of the tree of which the widest boxes are on the screen.
+  async complete() {
+    const part = this.tree;
+    const { app } = this.state;
+    if (!await this.fetch(app, true) || this.tree !== part) return;
+    const kept = part.address(this.focus);
+    this.take(app);
+    this.focus = this.tree.resolve(kept);
+    this.settle(false);
+  }
+
   // The node of a function that is in focus unless the state says where: the widest in sight.
   usual(key) {
     const { tree, zoomed } = this;
@@ -69,7 +80,7 @@ class FlameView {
   }
 
   // Show what the state says of a tree that was just loaded.
-  settle() {
+  settle(isRevealing = true) {
     const { tree, state } = this;
     const [left, right] = state.range.split("-").map(Number);
     this.zoomed = tree.resolve(state.zoom);
@@ -78,7 +89,8 @@ class FlameView {
       ? { left, right } : this.extent(this.zoomed);
     this.link();
     this.search();
-    this.arrange(true);
+    this.arrange(isRevealing);
+    if (tree.isPart) requestAnimationFrame(() => setTimeout(() => this.complete()));
   }
 
   // Change the state; `isStep` makes a step that the back button undoes. What moves all the
@@ -136,17 +148,18 @@ class FlameView {
   }
 
   async load() {
-    const { app } = this.state;
-    if (!this.trees[app]) {
+    const { app, zoom, range, search, fn, at } = this.state;
+    // What an address speaks of may be in none of the widest boxes.
+    const isWhole = Boolean(!this.canvas.dataset.part || zoom || range || search || fn || at);
+    const known = this.trees[app];
+    if (!known || (known.isPart && isWhole)) {
       this.part.message.textContent = "Loading…";
-      try {
-        this.trees[app] = await this.treeOf(app);
-      } catch (error) {
-        this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
-        return;
-      }
+      if (!await this.fetch(app, isWhole)) return;
     }
-    if (app !== this.state.app) return;
+    if (app === this.state.app) this.take(app);
+  }
+
+  take(app) {
     const tree = (this.tree = this.trees[app]);
     this.hover = -1;
     this.focus = 0;
@@ -154,12 +167,26 @@ class FlameView {
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
-  async treeOf(app) {
-    const { source } = this.canvas.dataset;
+  // Get a tree, or as it is on its way by itself the part that is drawn first; whether it came.
+  async fetch(app, isWhole) {
+    try {
+      const tree = await this.treeOf(app, isWhole);
+      tree.isPart &&= !isWhole; // of some there are too many boxes for anyone
+      this.trees[app] = tree;
+      return true;
+    } catch (error) {
+      this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
+      return false;
+    }
+  }
+
+  async treeOf(app, isWhole) {
+    const { source, part } = this.canvas.dataset;
     if (source.startsWith("#"))
       return new FlameTree(JSON.parse(document.querySelector(source + (app && "-app")).textContent));
     const url = new URL(source, location);
     if (app) url.searchParams.set("app", app);
+    if (!isWhole) url.searchParams.set("part", part);
     return FlameTree.from(url.href);
   }
 
@@ -169,7 +196,8 @@ class FlameView {
     this.found = null;
     found.hidden = !search;
     this.field.removeAttribute("aria-invalid");
-    if (search) {
+    // Figures are those of the whole.
+    if (search && !this.tree.isPart) {
       let expression;
       let how = "";
       try {
@@ -190,6 +218,15 @@ class FlameView {
       for (const button of found.querySelectorAll("button")) button.hidden = !boxes;
     }
     this.draw();
+  }
+
+  typed() {
+    clearTimeout(this.typing);
+    const search = this.field.value.trim();
+    if (search === this.state.search) return;
+    this.put({ search }, !search !== !this.state.search);
+    this.write();
+    if (this.tree) this.search();
   }
 
   // --- Where things lie.
@@ -429,6 +466,7 @@ class FlameView {
     this.details();
     canvas.dataset.painted = (performance.now() - begun).toFixed(2);
     canvas.dataset.drawn ??= performance.now().toFixed(1);
+    canvas.dataset.nodes = tree.count;
   }
 
   fill(style, x, y, width, height = ROW - 1, alpha = 1) {
@@ -638,7 +676,7 @@ class FlameView {
       lines.push([isSampled ? "Samples" : "Calls", (isExact ? "" : "≈\u202f") + grouped(calls),
         isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
     }
-    if (isAll && this.isNamed(node) && !tree.isDifference) {
+    if (isAll && this.isNamed(node) && !tree.isDifference && !tree.isPart) {
       const { boxes, time } = tree.find(tree.functions.kind.map((_, at) => at === tree.function[node]));
       if (boxes > 1)
         lines.push([`In all ${grouped(boxes)} boxes of it`, this.about(time, isExact), percent(time, tree.whole), ""]);
@@ -750,12 +788,12 @@ class FlameView {
       const time = tree.kinds[button.dataset.kind];
       button.hidden = !time || isByFile || tree.isDifference;
       button.setAttribute("aria-pressed", !this.off.has(button.dataset.kind));
-      button.lastElementChild.textContent = this.hasShares ? percent(time, tree.whole) : "";
+      button.lastElementChild.textContent = this.hasShares && !tree.isPart ? percent(time, tree.whole) : "";
     }
     const isSo = {
       file: isByFile, difference: tree.isDifference, recursive: tree.recursive !== null,
       sampled: tree.truth === "sampled", estimated: tree.truth === "estimated",
-      unshown: tree.unshown > 0 && !isByFile && !tree.isDifference,
+      unshown: tree.unshown > 0 && !isByFile && !tree.isDifference && !tree.isPart,
     };
     this.part.legend.querySelector("[data-if=unshown] .share").textContent =
       percent(tree.unshown, tree.whole);
@@ -812,16 +850,12 @@ class FlameView {
     });
     on(field, "input", () => {
       clearTimeout(this.typing);
-      this.typing = setTimeout(() => {
-        const search = field.value.trim();
-        this.put({ search }, !search !== !this.state.search);
-        this.write();
-        if (this.tree) this.search();
-      }, 100);
+      this.typing = setTimeout(() => this.typed(), 100);
     });
     on(field, "keydown", (event) => {
       if (event.key === "Enter") {
         event.preventDefault();
+        this.typed();
         this.match(event.shiftKey ? -1 : 1);
       } else if (event.key === "Escape") {
         field.value = "";

@@ -5,12 +5,15 @@
 class FlameTree {
   // Node i lies from start[i] on and is total[i] wide, in nanoseconds; its callees are the
   // nodes from i + 1 to end[i]. rows has the nodes of each depth from left to right: those of
-  // depth d from rowStart[d] to rowStart[d + 1].
+  // depth d from rowStart[d] to rowStart[d + 1]. If it is a part, its widest boxes lie where
+  // they do in the whole, and further ones are left out.
   constructor(data) {
     const { functions, nodes } = data;
     const count = (this.count = nodes.parent.length);
     this.whole = data.total;
     this.truth = data.truth;
+    this.isPart = !data.is_whole;
+    this.depths = data.depths;
     this.functions = functions;
     this.names = [];
     this.parent = new Int32Array(nodes.parent);
@@ -25,11 +28,9 @@ class FlameTree {
     const free = new Float64Array(count);
     const depth = (this.depth = new Int32Array(count));
     const end = (this.end = new Int32Array(count));
-    let deepest = 0;
     for (let node = 1; node < count; node++) {
       const above = parent[node];
       depth[node] = depth[above] + 1;
-      if (depth[node] > deepest) deepest = depth[node];
       start[node] = free[node] = free[above];
       free[above] += total[node];
     }
@@ -37,7 +38,6 @@ class FlameTree {
       if (!end[node]) end[node] = node + 1;
       if (node && end[parent[node]] < end[node]) end[parent[node]] = end[node];
     }
-    this.depths = deepest + 1;
     const rowStart = (this.rowStart = new Int32Array(this.depths + 1));
     for (let node = 0; node < count; node++) rowStart[depth[node] + 1]++;
     for (let d = 0; d < this.depths; d++) rowStart[d + 1] += rowStart[d];
@@ -138,8 +138,8 @@ class FlameTree {
   // A node as text for an address: digits of the keys on its stack, which mean the same in
   // other profiles of the same code; very deep ones by their number.
   address(node) {
-    if (this.depth[node] > 250) return `~${node}`;
-    return this.stack(node).map((at) => this.key(at).slice(0, 5)).join("");
+    if (this.depth[node] > 250 && !this.isPart) return `~${node}`;
+    return this.stack(node).slice(0, 250).map((at) => this.key(at).slice(0, 5)).join("");
   }
 
   // The node of an address; where functions are missing here, the one that comes nearest.
