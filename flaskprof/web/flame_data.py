@@ -6,7 +6,7 @@
      "is_whole": true | false, "depths": D,
      "functions": {"name": […], "file": […], "line": […], "kind": […], "key": […]},
      "nodes": {"parent": […], "function": […], "self": […], "total": […], "calls": […],
-               "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?,
+               "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?, "undivided": […]?,
                "before": […]?, "after": […]?, "self_before": […]?, "self_after": […]?}}
 
 All numbers are integers, and those of times nanoseconds. What they mean says `FlameTree`; a
@@ -44,14 +44,16 @@ _COLUMNS = {
     "self_before": "self_before_ns",
     "self_after": "self_after_ns",
 }
-_RARE_COLUMNS = ("recursive", "folded")
+_RARE_COLUMNS = ("recursive", "folded", "undivided")
 
 
 def flame_data(tree: FlameTree, kinds: Kinds) -> dict[str, Any]:
     """Return a tree as the JSON object described above; `kinds` says whose code it is."""
     functions = tree.functions
     columns = {name: getattr(tree, column) for name, column in _COLUMNS.items()}
-    columns |= {name: found for name in _RARE_COLUMNS if any(found := getattr(tree, name))}
+    columns |= {
+        name: found for name in _RARE_COLUMNS if any(found := getattr(tree, name) or ())
+    }
     return {
         "unit": "ns",
         "total": tree.total_ns[0],

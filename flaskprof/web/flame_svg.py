@@ -158,7 +158,8 @@ def _title(tree: FlameTree, node: int, name: str) -> str:
     part = share(total / (tree.total_ns[0] or 1))
     about = "" if is_sure else "≈ "
     lines.append(f"total {about}{_time(total)}{bounds}, {part.text} %")
-    about = "" if tree.truth == "exact" else "≈ "
+    is_undivided = tree.undivided is not None and tree.undivided[node]
+    about = "" if tree.truth == "exact" or is_undivided else "≈ "
     lines.append(f"self {about}{_time(tree.self_ns[node])}")
     if tree.calls[node]:
         counted = "samples" if tree.truth == "sampled" else "calls"

@@ -153,6 +153,10 @@ def test_what_is_exact_is_solid_and_what_is_not_is_hatched_with_its_bounds(
     page = show(flame(estimated))
     assert colours(page, 0.5, 2) == 1
     assert colours(page, 0.17, 4) > 1
+    # All calls of `order` are in its box.
+    click(page, 0.5, 2)
+    assert "≈" not in page.inner_text(".flame-box")
+    assert page.inner_text(".flame-box .flame-truth") == "exact"
     click(page, 0.17, 4)
     name, data = box(page)
     assert (name, data["truth"]) == (EXECUTE.name, "estimated")

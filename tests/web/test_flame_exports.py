@@ -108,6 +108,12 @@ def test_what_is_estimated_is_hatched_with_its_bounds(record, flask_prof):
     assert [is_hatched for *_, is_hatched in found] == [not is_sure[node] for node in drawn]
     for title, *_, is_hatched in found:
         assert any("≈" in line and " to " in line for line in title) == is_hatched
+    is_own_sure = [
+        not any("≈" in line for line in title if line.startswith(("self", "calls")))
+        for title, *_ in found
+    ]
+    assert is_own_sure == [tree.undivided[node] == 1 for node in drawn]
+    assert {True, False} == {*is_own_sure}
 
 
 def test_a_sampled_picture_says_so(record, store):
