@@ -172,6 +172,7 @@ def test_a_query_is_said_to_be_of_its_line_and_not_of_a_library_s(installed, dir
     app = module.create_app()
     FlaskProf(app, dir=directory)
     record, _ = captured(app, directory)
+    importlib.import_module("ours_orm").engine.dispose()
     (query,) = record.queries
     place = installed / "ours_shop" / "store.py"
     assert (query.file, query.line, query.function) == (str(place), 5, "total")
