@@ -335,7 +335,7 @@ def opened(
         yield None, None, None
     else:
         seconds = page.evaluate("window.firstSeen") - begin
-        page.wait_for_load_state()
+        page.wait_for_load_state("networkidle")  # what is fetched after the first sight, too
         weight = sum(request.sizes()["responseBodySize"] for request in received) / 1e6
         yield page, seconds, weight
     finally:

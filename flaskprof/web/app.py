@@ -137,11 +137,10 @@ class Viewer:
 
     def prepare(self, capture_id: str) -> None:
         """Read a capture for those who will look at it; raises what reading it raises."""
-        visit = self._visit(MultiDict({"part": "widest"}), Links(""), "")
-        for endpoint in ("capture", "capture_tree"):
-            answer = VIEWS[endpoint](visit, capture_id=capture_id)
-            if isinstance(answer, Page):
-                _html(answer, self._frame(visit.links))
+        visit = self._visit(MultiDict(), Links(""), "")
+        page = VIEWS["capture"](visit, capture_id=capture_id)
+        if isinstance(page, Page):
+            _html(page, self._frame(visit.links))
 
     def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(

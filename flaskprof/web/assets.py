@@ -28,6 +28,13 @@ _TYPES = {
 }
 
 
+# What a page needs together comes as one file: a request takes a browser longer than its bytes.
+_TOGETHER = {
+    "flame-view.css": ("viewer.css", "flame.css"),
+    "flame-view.js": ("flame_tree.js", "flame.js"),
+}
+
+
 class Asset:
     """A static file; `version` changes with its content."""
 
@@ -44,8 +51,12 @@ class Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """Return the static files by name."""
-    return _files("static")
+    """Return the static files by name, and those that are several in one."""
+    files = _files("static")
+    for name, parts in _TOGETHER.items():
+        body = b"\n".join(files[part].body for part in parts)
+        files[name] = Asset(body, _TYPES[Path(name).suffix])
+    return files
 
 
 @cache

@@ -1,5 +1,8 @@
 """The tree of a flame view as JSON, in columns: what ``static/flame.js`` draws.
 
+A page holds the widest boxes itself, about as many as a window has pixels for, so that they are
+drawn at once; the script asks for the whole where that is more.
+
 ::
 
     {"unit": "ns", "total": T, "truth": "exact" | "estimated" | "sampled",
@@ -19,17 +22,14 @@ import gzip
 import json
 from typing import Any
 
-from flaskprof.profiles.flame import MAX_NODES, FlameTree
+from flaskprof.profiles.flame import FlameTree
 from flaskprof.profiles.kinds import Kinds
 from flaskprof.web.links import function_key
 
-__all__ = ["PARTS", "flame_data", "flame_json", "packed"]
+__all__ = ["WIDEST", "flame_data", "flame_json", "packed"]
 
-PARTS = {"": MAX_NODES, "widest": 2_000}
-"""How many nodes are sent at most, by the part of a tree that is asked for.
-
-The widest are about what a window has pixels for: they are drawn while the rest is on its way.
-"""
+WIDEST = 1_000
+"""How many nodes a page holds itself at most."""
 
 _COLUMNS = {
     "parent": "parent",
@@ -72,8 +72,12 @@ def flame_data(tree: FlameTree, kinds: Kinds) -> dict[str, Any]:
 
 
 def flame_json(tree: FlameTree, kinds: Kinds) -> bytes:
-    """Return `flame_data` as text, in ASCII with escapes for all else."""
-    return json.dumps(flame_data(tree, kinds), separators=(",", ":")).encode("ascii")
+    """Return `flame_data` as text, in ASCII with escapes for all else.
+
+    No element of a page ends within it.
+    """
+    text = json.dumps(flame_data(tree, kinds), separators=(",", ":"))
+    return text.replace("<", r"\u003c").encode("ascii")
 
 
 def packed(tree: FlameTree, kinds: Kinds) -> bytes:

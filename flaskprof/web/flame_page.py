@@ -13,7 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from flaskprof.profiles.estimate import estimate
-from flaskprof.profiles.flame import flame_tree
+from flaskprof.profiles.flame import FlameTree, flame_tree
 from flaskprof.profiles.fold import folded
 from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallTree, Profile
@@ -50,7 +50,7 @@ class PageView(NamedTuple):
     notes: Sequence[str]
     policy: str
     styles: Markup
-    scripts: tuple[Markup, Markup]
+    script: Markup
     data: Markup
     application_data: Markup
 
@@ -64,11 +64,8 @@ def write_page(profile: Profile, record: CaptureRecord) -> bytes:
     own = flame_tree(folded(tree, kinds.is_foreign), is_sampled=is_sampled)
     graph = call_graph(profile)
     found = ordered(graph)
-    styles = _asset("viewer.css") + _asset("flame.css")
-    scripts = (_asset("flame_tree.js"), _asset("flame.js"))
-    policy = f"default-src 'none'; style-src {_hash(styles)}; script-src " + " ".join(
-        map(_hash, scripts)
-    )
+    styles, script = _asset("flame-view.css"), _asset("flame-view.js")
+    policy = f"default-src 'none'; style-src {_hash(styles)}; script-src {_hash(script)}"
     view = PageView(
         name=record.name,
         started=moment(record.started, record.started),
@@ -82,9 +79,9 @@ def write_page(profile: Profile, record: CaptureRecord) -> bytes:
         notes=[visible(note) for note in record.notes],
         policy=policy,
         styles=styles,
-        scripts=scripts,
-        data=_inline(flame_json(drawn, kinds)),
-        application_data=_inline(flame_json(own, kinds)),
+        script=script,
+        data=_data(drawn, kinds),
+        application_data=_data(own, kinds),
     )
     text = templates().get_template("flame_page.html").render(view=view)
     return text.encode("utf-8")
@@ -94,9 +91,8 @@ def _asset(name: str) -> Markup:
     return Markup(assets()[name].body.decode())  # noqa: S704  our own file
 
 
-def _inline(data: bytes) -> Markup:
-    """Return JSON that no element of a page can end within."""
-    return Markup(data.decode().replace("<", r"\u003c"))  # noqa: S704  it has no markup now
+def _data(tree: FlameTree, kinds: Kinds) -> Markup:
+    return Markup(flame_json(tree, kinds).decode())  # noqa: S704  nothing in it ends its element
 
 
 def _hash(text: str) -> str:

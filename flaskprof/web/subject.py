@@ -29,7 +29,7 @@ from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
 from flaskprof.profiles.overall import Overall, overall
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
-from flaskprof.web.flame_data import PARTS, packed
+from flaskprof.web.flame_data import WIDEST, flame_json, packed
 from flaskprof.web.links import function_key
 from flaskprof.web.parsed import Made
 from flaskprof.web.visit import Visit
@@ -131,20 +131,21 @@ class Subject:
         """What the graph comes to as a whole."""
         return self._made("overall", ".prof", lambda: overall(self.graph, self.kinds))
 
-    def flame(self, part: str) -> bytes:
-        """Return the data of its flame view, packed as `flaskprof.web.flame_data` describes.
+    @property
+    def flame(self) -> bytes:
+        """The data of its flame view, packed as `flaskprof.web.flame_data` describes."""
+        return self._drawn(
+            "flame",
+            lambda is_sampled: packed(flame_tree(self.tree, is_sampled=is_sampled), self.kinds),
+        )
 
-        Raises `BadRequest` where `part` is none of `PARTS`.
-        """
-        if part not in PARTS:
-            raise BadRequest(f"part: {' or '.join(filter(None, PARTS))}, or none for all")
-        is_sampled = self.truth == "sampled"
-        suffix = ".pb.gz" if self.has_stacks else ".prof"
-        return self._made(
-            ("flame", part, is_sampled),
-            suffix,
-            lambda: packed(
-                flame_tree(self.tree, is_sampled=is_sampled, max_nodes=PARTS[part]), self.kinds
+    @property
+    def widest(self) -> bytes:
+        """The same of its widest boxes alone, as JSON that a page may hold."""
+        return self._drawn(
+            "widest",
+            lambda is_sampled: flame_json(
+                flame_tree(self.tree, is_sampled=is_sampled, max_nodes=WIDEST), self.kinds
             ),
         )
 
@@ -237,6 +238,11 @@ class Subject:
         read = self.visit.store.read
         for capture_id, stamp in zip(self.ids, self._stamps_of(suffix), strict=True):
             yield stamp, partial(read, capture_id, suffix)
+
+    def _drawn(self, what: str, make: Callable[[bool], bytes]) -> bytes:
+        is_sampled = self.truth == "sampled"
+        suffix = ".pb.gz" if self.has_stacks else ".prof"
+        return self._made((what, is_sampled), suffix, lambda: make(is_sampled))
 
     def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
         def find() -> Made:

@@ -7,10 +7,21 @@ MOST_OF_VIEWER = 14_000
 
 
 def test_own_scripts_together_are_small():
-    scripts = {name: len(a.body) for name, a in assets().items() if name.endswith(".js")}
-    assert {"viewer.js", "flame.js"} <= scripts.keys()
+    scripts = {
+        name: len(asset.body)
+        for name, asset in assets().items()
+        if name.endswith(".js") and name != "flame-view.js"
+    }
+    assert {"viewer.js", "flame.js", "flame_tree.js"} <= scripts.keys()
     assert sum(scripts.values()) < MOST_SCRIPT, scripts
     assert scripts["viewer.js"] <= MOST_OF_VIEWER
+
+
+def test_what_the_flame_view_needs_is_one_script_and_one_style_sheet():
+    found = assets()
+    parts = found["flame_tree.js"].body + b"\n" + found["flame.js"].body
+    assert found["flame-view.js"].body == parts
+    assert found["flame-view.css"].body.startswith(found["viewer.css"].body)
 
 
 def test_no_style_sheet_and_no_script_asks_anybody_else():

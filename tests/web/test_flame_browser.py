@@ -113,6 +113,21 @@ def box(page):
     )
 
 
+def hand(page, data):
+    """Load the page again, with other data of the drawing than its own."""
+
+    def swap(route):
+        text = route.fetch().text()
+        body = re.sub(r'(?<=id="flame-data">).*(?=</script>)', lambda _: data.decode(), text)
+        assert body != text
+        route.fulfill(body=body, content_type="text/html")
+
+    page.route(page.url, swap)
+    if data:
+        page.route("**/tree.json*", lambda route: route.fulfill(body=data))
+    page.reload()
+
+
 def click(page, share, row):
     """Click on a place of the canvas: a share of its width, and a row."""
     width = page.eval_on_selector("canvas.flame", "canvas => canvas.clientWidth")
@@ -486,8 +501,7 @@ def test_calls_that_are_not_shown_have_their_share_in_the_legend(show, exact):
     page = show(flame(exact))
     assert page.locator(".flame-legend [data-if=unshown]").is_hidden()
     tree = flame_tree(call_graph(shop()), max_nodes=9)
-    page.route("**/tree.json*", lambda route: route.fulfill(body=flame_json(tree, Kinds())))
-    page.reload()
+    hand(page, flame_json(tree, Kinds()))
     page.wait_for_selector(".flame-legend [data-if=unshown]")
     unshown = sum(
         own for own, calls in zip(tree.self_ns, tree.folded, strict=True) if calls
@@ -542,7 +556,7 @@ def fan(width):
 
 def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
     page, rest = hold()
-    page.wait_for_selector("canvas.flame[data-nodes='2000']")
+    page.wait_for_selector("canvas.flame[data-nodes='1000']")
     total = fan(4_000).total_ns
     assert box(page)[1]["total"] == str(total)
     click(page, 0.2, 2)
@@ -562,7 +576,7 @@ def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
 
 def test_where_it_was_moved_to_stays_when_the_rest_comes(hold):
     page, rest = hold()
-    page.wait_for_selector("canvas.flame[data-nodes='2000']")
+    page.wait_for_selector("canvas.flame[data-nodes='1000']")
     page.focus("canvas.flame")
     for key in "wwd":
         page.keyboard.press(key)
@@ -617,9 +631,7 @@ def test_two_fingers_zoom_where_they_are(show, exact):
 
 def test_a_difference_tells_what_got_slower_and_what_is_new(show, exact):
     page = show(flame(exact))
-    body = flame_json(difference(shop(300, with_other=False), shop()), Kinds())
-    page.route("**/tree.json*", lambda route: route.fulfill(body=body))
-    page.reload()
+    hand(page, flame_json(difference(shop(300, with_other=False), shop()), Kinds()))
     page.wait_for_selector(".flame-legend :text('more time')")
     page.screenshot(path=SHOTS / "flame-difference.png")
     page.focus("canvas.flame")
@@ -650,7 +662,7 @@ def test_what_cannot_be_loaded_is_said(show, exact):
     page.route(
         "**/tree.json*", lambda route: route.fulfill(status=503, body='{"detail": "Gone."}')
     )
-    page.reload()
+    hand(page, b"")
     page.wait_for_selector(".flame-message:has-text('could not be loaded: Gone.')")
 
 

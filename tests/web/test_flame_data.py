@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from array import array
 
 import pytest
@@ -16,7 +17,7 @@ from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
-from flaskprof.web.flame_data import flame_data
+from flaskprof.web.flame_data import WIDEST, flame_data
 from flaskprof.web.links import function_key
 
 
@@ -115,28 +116,35 @@ def test_a_prof_without_stacks_is_estimated_with_bounds(client, capture, flask_p
     )
 
 
-def test_the_widest_boxes_can_be_had_before_the_others(client, ask, store):
-    tree = fan(3_000)
-    record = add_tree(store, tree)
-    whole, widest = (
-        client.get(f"/c/{record.id}/tree.json{query}").json for query in ("", "?part=widest")
-    )
+def held(client, url):
+    """What a page holds of its drawing."""
+    text = client.get(url, headers={"Accept": "text/html"}).get_data(as_text=True)
+    ((data,),) = [re.findall(r'<script type="application/json" id="[^"]*">(.*)</script>', text)]
+    return json.loads(data) if data else None
+
+
+def test_a_page_holds_the_widest_boxes_itself(client, store):
+    record = add_tree(store, fan(2_000))
+    whole = client.get(f"/c/{record.id}/tree.json").json
+    widest = held(client, f"/c/{record.id}")
     assert (whole["is_whole"], widest["is_whole"]) == (True, False)
-    assert (len(whole["nodes"]["self"]), len(widest["nodes"]["self"])) == (3_002, 2_000)
+    assert (len(whole["nodes"]["self"]), len(widest["nodes"]["self"])) == (2_002, WIDEST)
     assert whole["total"] == widest["total"] == sum(widest["nodes"]["self"])
     assert whole["depths"] == widest["depths"] == 3
-    assert set(widest["nodes"]["total"][:1_999]) <= set(whole["nodes"]["total"])
-    problem = ask(f"/c/{record.id}/tree.json?part=half", 400)
-    assert problem["detail"] == "part: widest, or none for all"
+    assert set(widest["nodes"]["total"][: WIDEST - 1]) <= set(whole["nodes"]["total"])
 
 
-def test_few_boxes_come_at_once(client, with_stacks):
-    whole, widest = (
-        client.get(f"/c/{with_stacks.id}/tree.json{query}").json
-        for query in ("", "?part=widest")
-    )
+@pytest.mark.parametrize("query", ["", "?app=1"])
+def test_a_page_holds_all_where_they_are_few(client, with_stacks, query):
+    whole = client.get(f"/c/{with_stacks.id}/tree.json{query}").json
     assert whole["is_whole"]
-    assert widest == whole
+    assert held(client, f"/c/{with_stacks.id}{query}") == whole
+
+
+def test_a_page_is_shown_without_stacks_that_cannot_be_read(client, store, with_stacks):
+    store.files[with_stacks.id, ".pb.gz"] = b"no stacks"
+    assert held(client, f"/c/{with_stacks.id}") is None
+    assert client.get(f"/c/{with_stacks.id}/tree.json").status_code == 422
 
 
 def test_what_the_record_calls_sampled_is(client, store, flask_prof):

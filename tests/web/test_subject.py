@@ -54,9 +54,9 @@ def test_nothing_is_made_twice_for_a_page_however_little_is_kept(store, flask_pr
     record = store.add(flask_prof)
     visit = replace(visit_of(store, query), profiles=ParsedProfiles(max_bytes=0))
     subject = subject_of(visit, record.id)
-    first = (subject.graph, subject.tree, subject.overall, subject.flame(""))
-    again = (subject.graph, subject.tree, subject.overall, subject.flame(""))
-    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * 4
+    names = ("graph", "tree", "overall", "flame", "widest")
+    first, again = ([getattr(subject, name) for name in names] for _ in range(2))
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * 5
     assert subject.unfolded().graph is subject.unfolded().graph
 
 

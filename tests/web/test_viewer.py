@@ -302,5 +302,5 @@ def test_a_capture_is_read_before_it_is_asked_for(store, settings, capture):
     viewer.prepare(capture.id)
     kept = len(profiles)
     assert kept > 0
-    assert Client(viewer).get(f"/c/{capture.id}/tree.json?part=widest").status_code == 200
+    assert Client(viewer).get(f"/c/{capture.id}").status_code == 200
     assert len(profiles) == kept

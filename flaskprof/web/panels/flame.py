@@ -6,9 +6,13 @@ or has no script.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from markupsafe import Markup
+
+from flaskprof.errors import BadProfile
 from flaskprof.late import Late
 from flaskprof.profiles.model import Function
 from flaskprof.profiles.table import hottest, rows_of
@@ -21,22 +25,17 @@ __all__ = ["elsewhere", "flame"]
 _ROWS = 10
 _table = Late("flaskprof.web.panels.table:table")
 
-_PART = "widest"
-# What an address may aim at; it need not be among the widest boxes.
-_AIMS = ("zoom", "range", "search", "fn", "at")
-
 
 class FlamePanel(NamedTuple):
     """Where the script finds what it draws, and whoever has no script the same in rows.
 
-    The script itself restricts it to the application's own code. `first_url` is what it asks
-    for at first: `part` of the data, unless the address of the page is aimed at some box.
-    `elsewhere` has other views, where a box is looked at further.
+    `data_url` has the whole of it, which the script itself restricts to the application's own
+    code; `widest` returns what it draws at first, as JSON. `elsewhere` has other views, where
+    a box is looked at further.
     """
 
     data_url: str
-    part: str
-    first_url: str
+    widest: Callable[[], Markup]
     elsewhere: Mapping[str, str]
     tree_url: str
     table_url: str
@@ -54,11 +53,9 @@ def elsewhere(subject: Subject, function: Function | None = None) -> Mapping[str
 
 def flame(subject: Subject, function: Function | None) -> Panel:
     """Show the stacks as boxes; a program gets the functions with their times."""
-    is_aimed = any(subject.visit.query.get(name) for name in _AIMS)
     view = FlamePanel(
         data_url=subject.tree_data(app=""),
-        part=_PART,
-        first_url=subject.tree_data(part="" if is_aimed else _PART),
+        widest=partial(_widest, subject),
         elsewhere=elsewhere(subject, function),
         tree_url=subject.page(view="tree", fn=subject.key(function)),
         table_url=subject.page(view="table", fn=subject.key(function)),
@@ -75,3 +72,14 @@ def flame(subject: Subject, function: Function | None) -> Panel:
         is_sampled=subject.truth == "sampled",
     )
     return Panel("_flame_panel.html", view, lambda: _table(subject, function).data())
+
+
+def _widest(subject: Subject) -> Markup:
+    """Return what the page holds of the drawing; nothing where the stacks cannot be read.
+
+    The script then asks for the whole, and is told what is wrong with them.
+    """
+    try:
+        return Markup(subject.widest.decode())  # noqa: S704  nothing in it ends its element
+    except BadProfile:
+        return Markup()

@@ -24,7 +24,7 @@ const TILES = {
 class FlameView {
   constructor(canvas) {
     this.canvas = canvas;
-    this.pen = canvas.getContext("2d");
+    this.pen = canvas.getContext("2d", { alpha: false });
     this.root = canvas.closest(".flame-view");
     this.part = {};
     for (const name of ["tools", "found", "path", "message", "scroll", "space", "box", "legend",
@@ -61,11 +61,15 @@ class FlameView {
     this.settle();
   }
 
-  // Get the rest of the tree of which the widest boxes are on the screen.
-  async complete() {
+  // Once the drawing is there, let what can wait follow: what is below it, and the rest of a
+  // tree of which the widest boxes are shown.
+  async follow() {
+    for (const later of document.querySelectorAll("noscript.later"))
+      later.outerHTML = later.textContent;
     const part = this.tree;
+    if (!part.isPart) return;
     const { app } = this.state;
-    if (!await this.fetch(app, true) || this.tree !== part) return;
+    if (!await this.fetch(app) || this.tree !== part) return;
     const kept = part.address(this.focus);
     this.take(app);
     this.focus = this.tree.resolve(kept);
@@ -90,7 +94,7 @@ class FlameView {
     this.link();
     this.search();
     this.arrange(isRevealing);
-    if (tree.isPart) requestAnimationFrame(() => setTimeout(() => this.complete()));
+    requestAnimationFrame(() => setTimeout(() => this.follow(), 50));
   }
 
   // Change the state; `isStep` makes a step that the back button undoes. What moves all the
@@ -149,14 +153,22 @@ class FlameView {
 
   async load() {
     const { app, zoom, range, search, fn, at } = this.state;
+    const known = (this.trees[app] ??= this.held(app));
     // What an address speaks of may be in none of the widest boxes.
-    const isWhole = Boolean(!this.canvas.dataset.part || zoom || range || search || fn || at);
-    const known = this.trees[app];
-    if (!known || (known.isPart && isWhole)) {
+    if (!known || (known.isPart && (zoom || range || search || fn || at))) {
       this.part.message.textContent = "Loading…";
-      if (!await this.fetch(app, isWhole)) return;
+      if (!await this.fetch(app)) return;
     }
     if (app === this.state.app) this.take(app);
+  }
+
+  // The tree that the page holds itself, or of a large one the widest boxes.
+  held(app) {
+    const data = document.getElementById(app ? "flame-data-app" : "flame-data");
+    if (!data || !data.textContent) return null;
+    const tree = new FlameTree(JSON.parse(data.textContent));
+    tree.isPart &&= this.canvas.dataset.source !== "";
+    return tree;
   }
 
   take(app) {
@@ -167,27 +179,18 @@ class FlameView {
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
   }
 
-  // Get a tree, or as it is on its way by itself the part that is drawn first; whether it came.
-  async fetch(app, isWhole) {
+  // Get a whole tree; whether it came.
+  async fetch(app) {
+    const url = new URL(this.canvas.dataset.source, location);
+    if (app) url.searchParams.set("app", app);
     try {
-      const tree = await this.treeOf(app, isWhole);
-      tree.isPart &&= !isWhole; // of some there are too many boxes for anyone
-      this.trees[app] = tree;
+      this.trees[app] = await FlameTree.from(url);
+      this.trees[app].isPart = false; // of some there are too many boxes for anyone
       return true;
     } catch (error) {
       this.part.message.textContent = `The profile could not be loaded: ${error.message}`;
       return false;
     }
-  }
-
-  async treeOf(app, isWhole) {
-    const { source, part } = this.canvas.dataset;
-    if (source.startsWith("#"))
-      return new FlameTree(JSON.parse(document.querySelector(source + (app && "-app")).textContent));
-    const url = new URL(source, location);
-    if (app) url.searchParams.set("app", app);
-    if (!isWhole) url.searchParams.set("part", part);
-    return FlameTree.from(url.href);
   }
 
   search() {
@@ -387,10 +390,11 @@ class FlameView {
     if (part === 1) this.glide = null;
   }
 
-  // Fit the canvas to its frame and the frame to the tree; read colours; set what is around.
+  // Fit the frame to the tree, set what is around, and draw. Nothing is measured before all is
+  // written, so that the browser lays the page out once.
   arrange(isRevealing = false) {
     if (!this.tree || !this.tree.whole) return;
-    const { canvas, part, state, tree } = this;
+    const { part, state, tree } = this;
     part.space.style.height = `${tree.depths * ROW}px`;
     this.off = new Set(state.off.split(",").filter(Boolean));
     this.press("app", state.app);
@@ -399,7 +403,13 @@ class FlameView {
     this.colouring.hidden = tree.isDifference;
     this.legend();
     this.crumbs();
-    // Measured once all is written, so that the browser lays the page out once.
+    this.details();
+    this.fit(isRevealing);
+  }
+
+  // Fit the canvas to its frame, read colours and draw.
+  fit(isRevealing) {
+    const { canvas, part } = this;
     this.width = part.space.clientWidth;
     this.height = part.scroll.clientHeight;
     this.ratio = window.devicePixelRatio;
@@ -407,7 +417,7 @@ class FlameView {
     canvas.width = Math.round(this.width * this.ratio);
     canvas.height = Math.round(this.height * this.ratio);
     this.readColours();
-    if (isRevealing) this.scrollTo(this.focus);
+    if (isRevealing && (this.focus || this.isFlipped)) this.scrollTo(this.focus);
     this.paint();
   }
 
@@ -780,7 +790,7 @@ class FlameView {
       item.append(button);
       return item;
     }));
-    path.scrollLeft = path.scrollWidth;
+    if (this.zoomed) path.scrollLeft = path.scrollWidth;
   }
 
   legend() {

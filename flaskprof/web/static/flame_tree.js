@@ -54,11 +54,8 @@ class FlameTree {
     }
   }
 
-  // The tree whose data is at an address; the first one is on its way already.
+  // The tree whose data is at an address.
   static async from(url) {
-    const { first } = FlameTree;
-    FlameTree.first = null;
-    if (first && first.url === url) return first.tree;
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     if (response.ok) return new FlameTree(await response.json());
     const { detail } = await response.json().catch(() => ({}));
@@ -250,12 +247,4 @@ function slug(kind) {
 function percent(part, whole) {
   const share = whole ? (100 * part) / whole : 0;
   return share > 0 && share < 0.05 ? "<0.1\u202f%" : `${share.toFixed(1)}\u202f%`;
-}
-
-// The tree of the page is made while the browser is still busy with the rest of it.
-const { source } = document.currentScript.dataset;
-if (source) {
-  const { href } = new URL(source, location);
-  FlameTree.first = { url: href, tree: FlameTree.from(href) };
-  FlameTree.first.tree.catch(() => {}); // who draws it says so
 }

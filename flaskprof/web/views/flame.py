@@ -1,7 +1,4 @@
-"""The tree that the flame view of a subject draws, as data for its script.
-
-With ``part=widest`` it is its widest nodes alone, where there are many.
-"""
+"""The tree that the flame view of a subject draws, as data for its script."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ __all__ = ["capture_tree", "merge_tree"]
 
 def capture_tree(visit: Visit, capture_id: str) -> Data:
     """Send the stacks of a capture; with ``app=1`` those of the application's own code."""
-    return Data(subject_of(visit, capture_id).flame(visit.query.get("part", "")))
+    return Data(subject_of(visit, capture_id).flame)
 
 
 def merge_tree(visit: Visit) -> Data:
     """Send the stacks of several captures added up, which ``c`` names."""
-    return Data(merged(visit, visit.query.getlist("c")).flame(visit.query.get("part", "")))
+    return Data(merged(visit, visit.query.getlist("c")).flame)
