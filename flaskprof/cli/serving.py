@@ -49,12 +49,14 @@ def listen_on(family: socket.AddressFamily, address: Any) -> socket.socket:
 
 
 class _Handler(WSGIRequestHandler):
-    """Sends head and body of a response without a pause in between.
+    """Sends head and body of a response together, and takes the next request after it.
 
-    They are written one after the other, and the system would keep the second until the
-    client has said that it has the first: some browsers wait 40 ms with that.
+    Written one after the other, the system would keep the second until the client has said
+    that it has the first: some browsers wait 40 ms with that.
     """
 
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
     disable_nagle_algorithm = True
 
 

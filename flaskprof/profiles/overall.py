@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.model import CallGraph, Function
+from flaskprof.profiles.table import longest
 
 __all__ = ["Overall", "overall"]
+
+_FIRST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +19,15 @@ class Overall:
     """The self time and the calls of all functions together.
 
     `own_seconds` has the self time of each kind of code, in the order of `Kind`. `hottest`
-    took the most time itself, of the application's functions if there are any.
+    took the most time itself, of the application's functions if there are any; `first` are
+    those of all that took the most, ten at most.
     """
 
     seconds: float
     calls: int
     own_seconds: Mapping[Kind, float]
     hottest: Function | None
+    first: tuple[Function, ...]
 
 
 def overall(graph: CallGraph, kinds: Kinds) -> Overall:
@@ -41,4 +46,5 @@ def overall(graph: CallGraph, kinds: Kinds) -> Overall:
         graph.total_calls,
         own_seconds,
         None if hottest is None else columns.names[hottest],
+        tuple(longest(graph, _FIRST)),
     )

@@ -20,7 +20,7 @@ __all__ = [
     "all_callees",
     "callees",
     "callers",
-    "hottest",
+    "longest",
     "ordered",
     "row_of",
     "rows",
@@ -120,7 +120,7 @@ def ordered(
     return functions
 
 
-def hottest(graph: CallGraph, most: int) -> list[Function]:
+def longest(graph: CallGraph, most: int) -> list[Function]:
     """Return the first `most` functions of ``ordered(graph)``, without ordering all of them."""
     columns = graph.columns
     names, seconds = columns.names, columns.total.self_seconds

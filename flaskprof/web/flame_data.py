@@ -1,6 +1,6 @@
 """The tree of a flame view as JSON, in columns: what ``static/flame.js`` draws.
 
-A page holds the widest boxes itself, about as many as a window has pixels for, so that they are
+A page holds the widest boxes itself, all that are wide enough to be read, so that they are
 drawn at once; the script asks for the whole where that is more.
 
 ::
@@ -28,7 +28,7 @@ from flaskprof.web.links import function_key
 
 __all__ = ["WIDEST", "flame_data", "flame_json", "packed"]
 
-WIDEST = 1_000
+WIDEST = 500
 """How many nodes a page holds itself at most."""
 
 _COLUMNS = {

@@ -41,6 +41,11 @@ def test_without_code_of_the_application_the_hottest_of_all_is_named():
     assert overall(graph_of(LIBRARY=1.0, BUILTIN=2.0), Kinds()).hottest == BUILTIN
 
 
+def test_the_functions_with_the_most_time_of_their_own_come_first():
+    found = overall(graph_of(BUILTIN=4.0, FIRST=1.0, SECOND=2.0), Kinds())
+    assert found.first == (BUILTIN, SECOND, FIRST)
+
+
 def test_a_profile_of_nothing_has_no_hottest_function():
     found = overall(CallGraph({}), Kinds())
-    assert (found.seconds, found.calls, found.hottest) == (0.0, 0, None)
+    assert (found.seconds, found.calls, found.hottest, found.first) == (0.0, 0, None, ())

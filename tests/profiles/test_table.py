@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flaskprof.errors import ConfigError
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
-from flaskprof.profiles.table import Edge, callees, callers, hottest, ordered, rows
+from flaskprof.profiles.table import Edge, callees, callers, longest, ordered, rows
 
 F = Function("/srv/App.py", 1, "f")
 G = Function("/srv/app.py", 2, "g")
@@ -91,8 +91,8 @@ def test_order_and_restrictions_are_those_of_pstats(graph, sort_by, restrictions
 
 @settings(max_examples=100, deadline=None)
 @given(graphs(), st.integers(0, 9))
-def test_the_hottest_are_the_first_of_all_that_are_ordered(graph, most):
-    assert hottest(graph, most) == ordered(graph)[:most]
+def test_the_longest_are_the_first_of_all_that_are_ordered(graph, most):
+    assert longest(graph, most) == ordered(graph)[:most]
 
 
 @settings(max_examples=100, deadline=None)

@@ -556,7 +556,7 @@ def fan(width):
 
 def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
     page, rest = hold()
-    page.wait_for_selector("canvas.flame[data-nodes='1000']")
+    page.wait_for_selector("canvas.flame[data-nodes='500']")
     total = fan(4_000).total_ns
     assert box(page)[1]["total"] == str(total)
     click(page, 0.2, 2)
@@ -576,7 +576,7 @@ def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
 
 def test_where_it_was_moved_to_stays_when_the_rest_comes(hold):
     page, rest = hold()
-    page.wait_for_selector("canvas.flame[data-nodes='1000']")
+    page.wait_for_selector("canvas.flame[data-nodes='500']")
     page.focus("canvas.flame")
     for key in "wwd":
         page.keyboard.press(key)

@@ -67,7 +67,9 @@ def test_nothing_foreign_becomes_markup(see, ask, hostile, hostile_names):
         elsewhere = [value for value in page.values("href") if not value.startswith("/")]
         assert len(elsewhere) == 2
         assert "#content" in elsewhere
-        assert any(value.startswith("data:image/svg+xml,") for value in elsewhere)  # the icon
+        assert any(
+            value.startswith("data:image/png;base64,") for value in elsewhere
+        )  # the icon
         assert all(value.startswith("/static/") for value in page.values("src"))
 
 

@@ -15,14 +15,13 @@ from markupsafe import Markup
 from flaskprof.errors import BadProfile
 from flaskprof.late import Late
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.table import hottest, rows_of
+from flaskprof.profiles.table import rows_of
 from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionRow, function_row
 from flaskprof.web.subject import Subject
 
 __all__ = ["elsewhere", "flame"]
 
-_ROWS = 10
 _table = Late("flaskprof.web.panels.table:table")
 
 
@@ -67,7 +66,7 @@ def flame(subject: Subject, function: Function | None) -> Panel:
                 kinds=subject.kinds,
                 recording_ns=subject.recording_ns(row.function),
             )
-            for row in rows_of(subject.graph, hottest(subject.graph, _ROWS))
+            for row in rows_of(subject.graph, subject.overall.first)
         ],
         is_sampled=subject.truth == "sampled",
     )
