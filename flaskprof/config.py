@@ -174,6 +174,13 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in _items(value))
 
 
+def _packages(value: Any) -> tuple[str, ...]:
+    names = _texts(value)
+    if not all(part.isidentifier() for name in names for part in name.split(".")):
+        raise ValueError
+    return names
+
+
 def _secrets(value: Any) -> tuple[str, ...]:
     secrets = _texts(value)
     if any(len(secret) < 16 for secret in secrets):
@@ -327,6 +334,10 @@ _URL = Kind("an http or https URL, or nothing", _url)
 _ADDRESS = Kind("an address to listen on, such as 127.0.0.1:9180 or [::1]:9180", _address)
 _TEXT = Kind("text", _text)
 _TEXTS = Kind("a list of texts, or one text with commas", _texts)
+_PACKAGES = Kind(
+    "a list of packages by the names they are imported under, such as shop or acme.shop",
+    _packages,
+)
 _SECRETS = Kind("a secret of at least 16 characters, or a list of such", _secrets)
 _SIZE = Kind("a size such as 256MB, 1GiB or a number of bytes", _size)
 _OPTIONAL_SIZE = Kind("a size such as 200MB, or nothing", _optional_size)
@@ -565,6 +576,13 @@ class Settings:
         "The rows of a profile's table, as pstats restricts them: a count, a share of the "
         "rows, or a regular expression, one applied after the other. A comma in an "
         "expression, where it is not within [] or {}, is written \\,.",
+    )
+    app_packages: tuple[str, ...] = _setting(
+        _PACKAGES,
+        (),
+        "Packages that are the application's own although they are installed where libraries "
+        "are, in site-packages: viewers count them as application. That of a Flask or Django "
+        "application itself need not be named.",
     )
     source: tuple[str, ...] = _setting(
         _TEXTS,

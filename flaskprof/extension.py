@@ -81,6 +81,7 @@ class FlaskProf:
             is_development=lambda: settings.dev or app.debug,
             host_paths=lambda: _static_parts(app),
             decide=_within(app, settings.access),
+            import_name=app.import_name,
         )
         app.async_to_sync = following(app.async_to_sync)  # type: ignore[method-assign]  # as above
         follow_exceptions(app)

@@ -182,7 +182,7 @@ class Exchange(Visit):
     def watch_queries(self) -> None:
         """Count the queries of the request from here on, and keep those of a captured one."""
         self.is_plain = False
-        queries = self.queries = begin_queries()
+        queries = self.queries = begin_queries(self._recorder.kinds)
         if self.recording is not None:
             queries.keep_statements()
 
@@ -539,6 +539,7 @@ class CapturedExchange(Exchange):
             pid=os.getpid(),
             service=settings.service_name,
             service_version=settings.service_version,
+            app_packages=self._recorder.app_packages,
             overlaps=self._overlap.others if self._overlap else None,
             notes=self._notes_on(engine),
         )

@@ -39,6 +39,9 @@ class CaptureRecord:
     with. `overlaps` counts the other requests that ran in the process meanwhile. `notes`
     are sentences that limit what the profile shows.
 
+    `app_packages` are the packages that are the application's own although they are installed
+    where libraries are, by the names under which they are imported.
+
     `view` is the dotted name of the view function that ran, `view_file` and `view_line` are
     where it begins. `template_seconds` are what templates took to render, by name, without
     those that were rendered meanwhile. `trace_id` (32 hexadecimal digits) and `span_id` (16)
@@ -65,6 +68,7 @@ class CaptureRecord:
     service: str = ""
     service_version: str = ""
     title: str = ""
+    app_packages: tuple[str, ...] = ()
     clock: str = ""
     events: int | None = None
     overhead_seconds: float | None = None
@@ -136,6 +140,9 @@ def added_up(records: Sequence[CaptureRecord]) -> CaptureRecord:
         service=common({record.service for record in records}),
         service_version=common({record.service_version for record in records}),
         title=f"{len(records)} profiles added up",
+        app_packages=tuple(
+            sorted({name for record in records for name in record.app_packages})
+        ),
     )
 
 

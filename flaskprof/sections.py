@@ -317,6 +317,7 @@ class _BlockCapture:
                 pid=os.getpid(),
                 service=settings.service_name,
                 service_version=settings.service_version,
+                app_packages=recorder.app_packages,
             )
             recorder.store_later(record, recording)
         except Exception:  # noqa: BLE001  as above

@@ -74,7 +74,8 @@ class SlowestTests:
 
     def pytest_sessionfinish(self) -> None:
         """Write the captures."""
-        directory = Settings.load().dir.absolute()
+        settings = Settings.load()
+        directory = settings.dir.absolute()
         store = DirectoryStore(directory)
         for test in sorted(self._slowest, reverse=True):
             record = CaptureRecord(
@@ -86,6 +87,7 @@ class SlowestTests:
                 trigger="test",
                 host=socket.gethostname(),
                 pid=os.getpid(),
+                app_packages=settings.app_packages,
             )
             try:
                 store.save(*convert(record, test.recording))

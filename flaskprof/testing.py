@@ -26,8 +26,9 @@ from flaskprof.capture.choice import choose_engine
 from flaskprof.capture.engines import Engine, EngineBusyError, Recording
 from flaskprof.errors import ConfigError, FlaskprofError
 from flaskprof.integrations import sqlalchemy
+from flaskprof.profiles.kinds import Kind, Kinds, is_builtin
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
-from flaskprof.profiles.paths import Kind, kind_of, short_path
+from flaskprof.profiles.paths import short_path
 from flaskprof.profiles.sums import call_graph
 from flaskprof.queries.groups import QueryGroup, repetition
 from flaskprof.queries.log import gather
@@ -46,6 +47,8 @@ __all__ = [
 T = TypeVar("T")
 
 _MOST_CALLERS = 5
+# What is installed has its dotted name from where it is installed, whosever it is.
+_BY_PLACE = Kinds()
 
 
 class CannotCount(FlaskprofError):
@@ -172,10 +175,10 @@ def dotted_name(function: Function, root: Path | None = None) -> str:
     ``sqlite3.Cursor.execute``. Modules of the application are named from `root` on, by default
     the working directory, or by their file's name alone where they lie elsewhere.
     """
-    if kind_of(function) is Kind.BUILTIN:
+    if is_builtin(function):
         return _builtin_name(function.name)
     file = function.file
-    if kind_of(function) is Kind.APPLICATION:
+    if _BY_PLACE.of(function) is Kind.APPLICATION:
         root = root or Path.cwd()
         path = Path(file)
         file = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
@@ -264,7 +267,7 @@ def _asked_by(tree: CallTree, node: int) -> str:
     caller = tree.functions[tree.function[above]]
     while above >= 0:
         wants = tree.functions[tree.function[above]]
-        if kind_of(wants) is Kind.APPLICATION:
+        if not _BY_PLACE.is_foreign(wants):
             break
         above = tree.parent[above]
     else:

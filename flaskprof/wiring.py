@@ -13,6 +13,7 @@ from flaskprof.metrics.exposition import metrics_app
 from flaskprof.metrics.live import Live
 from flaskprof.metrics.ring import recent_directory
 from flaskprof.middleware import Middleware
+from flaskprof.own_packages import own_packages
 from flaskprof.routes import RouteNamer
 from flaskprof.web.app import Viewer
 from flaskprof.web.pages import OwnPages
@@ -31,14 +32,17 @@ def wire(
     is_development: Callable[[], bool],
     host_paths: Callable[[], Iterable[str]] = tuple,
     decide: Callable[[str, dict[str, Any]], object] | None = None,
+    import_name: str = "",
 ) -> Middleware:
     """Return the middleware around `app`, with viewer and metrics of its data directory.
 
     `is_development` is asked at each request; `host_paths` are the static parts of the
     application's own rules, asked once, after they are all there. `decide` is the setting
-    `access`, with what it needs around it.
+    `access`, with what it needs around it. `import_name` is the module that made `app`, empty
+    where that is not known.
     """
     recorder = recorder_for(settings)
+    recorder.add_packages((*settings.app_packages, *own_packages(import_name)))
     if settings.sqlalchemy:
         recorder.watch_queries = sqlalchemy.watch
     rules = AccessRules(settings.secrets, is_development, decide or settings.access)

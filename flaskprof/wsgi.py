@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from flaskprof.config import Settings
 from flaskprof.errors import ConfigError
-from flaskprof.integrations.django import django_match, is_django
+from flaskprof.integrations.django import django_match, django_module, is_django
 from flaskprof.routes import Exclusion, RouteNamer, werkzeug_match
 from flaskprof.wiring import wire
 
@@ -41,7 +41,9 @@ class ProfilerMiddleware:
 
     `route` names a request by the rule that matched (``/orders/<id>``), never by the raw path;
     by default the rule of a werkzeug router or of Django is used, and the empty route where
-    there is none. `profile_dir`, `restrictions` and
+    there is none. `import_name` is the name of the module that makes the application, its
+    ``__name__``: what is in the same package is the application's own code, also where that is
+    installed. It is known of Flask and Django. `profile_dir`, `restrictions` and
     `sort_by` are werkzeug's names for the data directory, the rows and the order of a
     profile's table. Further keywords are the settings in lower case; environment variables
     have the last word. Raises `ConfigError` for a value that is not allowed.
@@ -51,6 +53,7 @@ class ProfilerMiddleware:
         self,
         wsgi_app: WSGIApplication,
         *,
+        import_name: str = "",
         profile_dir: str | os.PathLike[str] | None = None,
         restrictions: Iterable[str | int | float] | None = None,
         sort_by: Iterable[str] | None = None,
@@ -72,6 +75,7 @@ class ProfilerMiddleware:
                     sender=wsgi_app,
                 ),
                 is_development=lambda: loaded.dev,
+                import_name=import_name or _import_name(wsgi_app),
             )
 
     def __call__(
@@ -91,6 +95,15 @@ def _resolver(
     if route is None:
         return django_match if is_django(application) else werkzeug_match
     return lambda environ: (str(route(dict(environ)) or ""), "")
+
+
+def _import_name(application: WSGIApplication) -> str:
+    """Return the module that made an application, where its framework knows it."""
+    if is_django(application):
+        return django_module()
+    # Given is Flask's application, or the method of it that is to be replaced.
+    name = getattr(getattr(application, "__self__", application), "import_name", "")
+    return name if isinstance(name, str) else ""
 
 
 def load_application(name: str) -> WSGIApplication:
@@ -124,7 +137,7 @@ def load_application(name: str) -> WSGIApplication:
 
         FlaskProf(application)
     elif not isinstance(application, ProfilerMiddleware):
-        application = ProfilerMiddleware(application)
+        application = ProfilerMiddleware(application, import_name=module_name)
     return application
 
 

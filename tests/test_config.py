@@ -114,6 +114,9 @@ RIGHT = [
     ("restrictions", (r"\bview", 0.1), (r"\bview", 0.1)),
     ("restrictions", "infinity, nan", ("infinity", "nan")),
     ("source", "auto, /srv/shop", ("auto", "/srv/shop")),
+    ("app_packages", "shop, acme.shop", ("shop", "acme.shop")),
+    ("app_packages", ["shop"], ("shop",)),
+    ("app_packages", "", ()),
 ]
 
 WRONG = [
@@ -195,6 +198,11 @@ WRONG = [
     ("label_from", 3, "a function"),
     ("service_name", 3, "text"),
     ("source", 3, "a list of texts"),
+    ("app_packages", "my-shop", "a list of packages by the names they are imported under"),
+    ("app_packages", "shop/", "a list of packages"),
+    ("app_packages", "shop..api", "a list of packages"),
+    ("app_packages", [b"shop"], "a list of packages"),
+    ("app_packages", 3, "a list of packages"),
     ("sort_by", "", "a list of cumtime, cumulative"),
     ("sort_by", "speed", "a list of cumtime, cumulative"),
     ("sort_by", [1], "a list of cumtime, cumulative"),

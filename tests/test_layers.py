@@ -31,7 +31,7 @@ LAYERS = (
     },
     {"config", "profiles", "signals"},
     {"queries"},
-    {"access", "record", "routes"},
+    {"access", "own_packages", "record", "routes"},
     {"formats"},
     {"metrics", "store"},
     {"capture"},

@@ -33,6 +33,7 @@ FULL = CaptureRecord(
     service="shop",
     service_version="1.0",
     title="",
+    app_packages=("acme.shop", "shop"),
     notes=("one sentence.", "another one."),
     query_count=3,
     query_seconds=0.25,
@@ -51,6 +52,7 @@ records = st.builds(
     status=st.none() | st.integers(100, 599),
     route=texts,
     title=texts,
+    app_packages=st.lists(texts).map(tuple),
     notes=st.lists(texts).map(tuple),
 )
 
@@ -66,6 +68,7 @@ def test_a_full_record_names_each_field_and_its_version():
     assert json.loads(FULL.to_json()) == {
         "version": RECORD_VERSION,
         **{field.name: getattr(FULL, field.name) for field in fields(FULL)},
+        "app_packages": ["acme.shop", "shop"],
         "notes": ["one sentence.", "another one."],
         "queries": [asdict(QUERY)],
     }

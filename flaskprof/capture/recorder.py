@@ -12,7 +12,7 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,7 @@ from flaskprof.metrics.in_flight import in_flight_directory
 from flaskprof.metrics.instruments import Label, Metrics
 from flaskprof.metrics.layout import metrics_directory
 from flaskprof.metrics.visit import Plan
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.queries.log import QueryLog
 from flaskprof.record import CaptureRecord
 from flaskprof.store.directory import DirectoryStore
@@ -77,6 +78,8 @@ class Recorder:
         # What begins to count queries and says whether it does; wiring knows of some.
         self.watch_queries: Callable[[], bool] = lambda: False
         self.watches_queries = False
+        self.kinds = Kinds()
+        self.add_packages(settings.app_packages)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -124,6 +127,14 @@ class Recorder:
             lambda _: self.metrics.count_failure("upkeep"),
         )
         self._rival = ""
+
+    def add_packages(self, packages: Iterable[str]) -> None:
+        """Say which packages are an application's own, beside those of others of the process.
+
+        Captures made from now on say so too.
+        """
+        self.kinds |= Kinds(frozenset(packages))
+        self.app_packages = tuple(sorted(self.kinds.packages))
 
     def start(self, who: str) -> None:
         """Choose the engine and log the line of the start; only the first call does so.

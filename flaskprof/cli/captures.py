@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 from click.shell_completion import CompletionItem
@@ -60,10 +60,14 @@ class Reference(click.ParamType[str]):
 def load(reference: str, settings: Settings) -> Loaded:
     """Return the capture that `reference` names, with its stacks where they are kept.
 
+    Its record names the packages that `settings` say are the application's own, too.
+
     Raises what `locate` raises, and `BadProfile` where the profile cannot be read.
     """
     store, capture_id = locate(reference, settings)
     record = store.record(capture_id)
+    packages = {*record.app_packages, *settings.app_packages}
+    record = replace(record, app_packages=tuple(sorted(packages)))
     try:
         return Loaded(record, profile_of(store, record))
     except BadProfile as error:

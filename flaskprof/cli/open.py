@@ -54,6 +54,7 @@ __all__ = ["command"]
 )
 @setting("sort_by", "--sort", metavar="KEYS", is_list=True)
 @setting("restrictions", "--limit", metavar="ROWS", is_list=True)
+@setting("app_packages", metavar="PACKAGES", is_list=True)
 def command(
     *,
     files: tuple[str, ...],
@@ -61,6 +62,7 @@ def command(
     port: int,
     sort_by: str | None,
     restrictions: str | None,
+    app_packages: str | None,
 ) -> None:
     """Look at profiles in the browser.
 
@@ -70,7 +72,9 @@ def command(
     before and the second as after; of more there is a list. They are served to this machine
     alone, until Control-C.
     """
-    settings = load_settings(sort_by=sort_by, restrictions=restrictions)
+    settings = load_settings(
+        sort_by=sort_by, restrictions=restrictions, app_packages=app_packages
+    )
     profiles = ParsedProfiles()
     with _without_collections():
         store = FileStore(map(named_file, files), reader=profiles.read)

@@ -7,8 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import Kind, kind_of, short_path
+from flaskprof.profiles.paths import short_path
 from flaskprof.text.layout import Column, figure, layout
 
 __all__ = ["Column", "figure", "layout", "place", "terminal_width"]
@@ -21,7 +22,7 @@ def place(file: str) -> str:
     else its `short_path`.
     """
     here = f"{Path.cwd()}{os.sep}"
-    is_here = file.startswith(here) and kind_of(Function(file, 0, "")) is Kind.APPLICATION
+    is_here = file.startswith(here) and Kinds().of(Function(file, 0, "")) is Kind.APPLICATION
     return file.removeprefix(here) if is_here else short_path(file)
 
 

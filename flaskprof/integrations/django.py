@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["django_match", "is_django"]
+__all__ = ["django_match", "django_module", "is_django"]
 
 _FOUND = "flaskprof.django_match"
 
@@ -19,6 +19,13 @@ def is_django(application: object) -> bool:
     return any(
         kind.__module__ == "django.core.handlers.wsgi" for kind in type(application).__mro__
     )
+
+
+def django_module() -> str:
+    """Return the name of the module with the settings; nothing where they are no module."""
+    from django.conf import settings  # noqa: PLC0415  the application's
+
+    return getattr(settings, "SETTINGS_MODULE", None) or ""
 
 
 def django_match(environ: Mapping[str, Any]) -> tuple[str, str]:

@@ -8,11 +8,11 @@ from math import fsum
 from typing import NamedTuple
 
 from flaskprof.profiles.fold import folded
+from flaskprof.profiles.kinds import is_builtin
 from flaskprof.profiles.matching import matched
 from flaskprof.profiles.model import CallGraph, Function, Sums
-from flaskprof.profiles.paths import Kind, kind_of
 
-__all__ = ["Change", "Comparison", "Mean", "alike", "compare", "is_builtin", "sees_more"]
+__all__ = ["Change", "Comparison", "Mean", "alike", "compare", "sees_more"]
 
 
 _PICO = 12
@@ -117,11 +117,6 @@ def sees_more(one: CallGraph, other: CallGraph) -> bool:
     """Whether `other` was sampled and has no builtins, while `one` was not sampled."""
     is_unlike = other.is_sampled and not one.is_sampled
     return is_unlike and not any(map(is_builtin, other.functions))
-
-
-def is_builtin(function: Function) -> bool:
-    """Whether a function is written in C."""
-    return kind_of(function) is Kind.BUILTIN
 
 
 def compare(

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import overload
 
 from flaskprof.profiles.builder import TreeBuilder
+from flaskprof.profiles.kinds import is_builtin
 from flaskprof.profiles.model import CallGraph, CallTree, Function, FunctionStats, Sums
-from flaskprof.profiles.paths import Kind, kind_of
 
 __all__ = ["without"]
 
@@ -43,7 +43,7 @@ def _tree_without(tree: CallTree, is_hidden: Callable[[Function], bool]) -> Call
     hidden = [is_hidden(function) for function in tree.functions]
     if not any(hidden):
         return tree
-    builtin = [_is_builtin(function) for function in tree.functions]
+    builtin = [is_builtin(function) for function in tree.functions]
     builder = TreeBuilder()
     is_gone: list[bool] = []
     # Of each node the one that stands in for it as a caller; -1 where it called as a root.
@@ -79,7 +79,7 @@ def _graph_without(graph: CallGraph, hidden: list[Function]) -> CallGraph:
             edge = callers[callee].pop(function)
             if callee in done:
                 continue
-            if _is_builtin(callee):
+            if is_builtin(callee):
                 totals[callee] = _less(totals[callee], edge)
                 if not totals[callee].calls and callee not in gone:
                     gone.add(callee)
@@ -96,10 +96,6 @@ def _graph_without(graph: CallGraph, hidden: list[Function]) -> CallGraph:
         },
         is_sampled=graph.is_sampled,
     )
-
-
-def _is_builtin(function: Function) -> bool:
-    return kind_of(function) is Kind.BUILTIN
 
 
 def _only_caller(

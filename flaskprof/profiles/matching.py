@@ -15,8 +15,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from itertools import accumulate
 
+from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import Kind, kind_of, short_path
+from flaskprof.profiles.paths import short_path
 
 __all__ = ["matched"]
 
@@ -72,6 +73,8 @@ _SEPARATOR = re.compile(r"[/\\]")
 _ANONYMOUS = frozenset({"<lambda>", "<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 # What many folders have says nothing of which of them it is in.
 _IN_EVERY_PACKAGE = frozenset({"__init__.py", "__main__.py"})
+# An application that is installed is looked for where it is installed, as all that is.
+_BY_PLACE = Kinds()
 # Of a path this many parts are looked at, at either end: names come from anywhere.
 _MOST_PARTS = 20
 
@@ -173,7 +176,7 @@ def _installed(file: str) -> str | None:
 
 
 def _kind(file: str) -> Kind:
-    return kind_of(Function(file, 1, ""))
+    return _BY_PLACE.of(Function(file, 1, ""))
 
 
 def _end(file: str, *, parts: int) -> tuple[str, ...] | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.model import CallGraph, Function
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.table import longest
 
 __all__ = ["Overall", "overall"]
@@ -30,16 +30,16 @@ class Overall:
     first: tuple[Function, ...]
 
 
-def overall(graph: CallGraph) -> Overall:
-    """Return what `graph` comes to."""
+def overall(graph: CallGraph, kinds: Kinds) -> Overall:
+    """Return what `graph` comes to; `kinds` tells whose code it is."""
     columns = graph.columns
     seconds = columns.total.self_seconds
-    kinds = [kind_of(function) for function in columns.names]
+    found = [kinds.of(function) for function in columns.names]
     own_seconds = dict.fromkeys(Kind, 0.0)
-    for kind, own in zip(kinds, seconds, strict=True):
+    for kind, own in zip(found, seconds, strict=True):
         own_seconds[kind] += own
-    of_application = [at for at, kind in enumerate(kinds) if kind is Kind.APPLICATION]
-    every = of_application or range(len(kinds))
+    of_application = [at for at, kind in enumerate(found) if kind is Kind.APPLICATION]
+    every = of_application or range(len(found))
     hottest = max(every, key=seconds.__getitem__, default=None)
     return Overall(
         graph.total_seconds,

@@ -1,4 +1,4 @@
-"""Shortens the paths of source files for display and tells whose code a function is.
+"""The paths of source files: what is installed, what is Python's own, and how they are shown.
 
 Everything is decided from the text of the path, since the file may be of another machine.
 """
@@ -6,12 +6,10 @@ Everything is decided from the text of the path, since the file may be of anothe
 from __future__ import annotations
 
 import re
-from enum import Enum
-from functools import lru_cache
 
 from flaskprof.profiles.model import Function
 
-__all__ = ["Kind", "kind_of", "label", "short_path"]
+__all__ = ["installed_path", "is_standard_library", "label", "short_path"]
 
 _KEPT_PARTS = 3
 
@@ -22,55 +20,18 @@ _STANDARD_LIBRARY = re.compile(
     r"|[A-Za-z]:\\(?:.*\\)?python[^\\]*\\lib\\",
     re.IGNORECASE,
 )
-# What carries a web application: frameworks, what they are made of, and servers.
-_FRAMEWORKS = re.compile(
-    r"(?:flask(?:_\w+)?|werkzeug|blinker|click|itsdangerous|jinja2|markupsafe|flaskprof"
-    r"|django|rest_framework|falcon|bottle|pyramid|webob|tornado|cherrypy|starlette"
-    r"|gunicorn|waitress|gevent|greenlet|eventlet|uvicorn|uwsgi\w*|asgiref)(?:[/\\.]|\Z)",
-    re.IGNORECASE,
-)
-# The shop that shows what flaskprof does is an application, wherever it is installed.
-_DEMO = re.compile(r"flaskprof[/\\]demo[/\\]")
 _FROZEN = "<frozen "
-_NOT_IN_FILES = ("", "~")
 
 
-class Kind(Enum):
-    """Whose code a function is; the value is what a page says."""
-
-    APPLICATION = "application"
-    FRAMEWORK = "framework"
-    LIBRARY = "library"
-    STANDARD_LIBRARY = "standard library"
-    BUILTIN = "builtin"
-
-    # Sums by kind are made of every function of a profile; members are what they are.
-    __hash__ = object.__hash__
+def installed_path(file: str) -> str | None:
+    """Return the path below ``site-packages`` or the like; None of what is not there."""
+    found = _PACKAGES.match(file)
+    return file[found.end() :] if found else None
 
 
-def kind_of(function: Function) -> Kind:
-    """Tell whose code a function is by its path.
-
-    Of what is installed, web frameworks and servers are told by the names of their packages.
-    What is neither installed nor of Python itself is the application's, code that was
-    compiled from a string or a template included.
-    """
-    return _kind_of_file(function.file)
-
-
-# Of a profile with many thousands of functions the files are far fewer.
-@lru_cache(maxsize=8192)
-def _kind_of_file(file: str) -> Kind:
-    if file in _NOT_IN_FILES:
-        return Kind.BUILTIN
-    if installed := _PACKAGES.match(file):
-        if _DEMO.match(file, installed.end()):
-            return Kind.APPLICATION
-        is_framework = _FRAMEWORKS.match(file, installed.end())
-        return Kind.FRAMEWORK if is_framework else Kind.LIBRARY
-    if file.startswith(_FROZEN) or _STANDARD_LIBRARY.match(file):
-        return Kind.STANDARD_LIBRARY
-    return Kind.APPLICATION
+def is_standard_library(file: str) -> bool:
+    """Whether a file that is not installed is one of Python itself."""
+    return file.startswith(_FROZEN) or _STANDARD_LIBRARY.match(file) is not None
 
 
 def short_path(file: str) -> str:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from threading import Lock
 from types import FrameType
 
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.queries.groups import QueryGroup, grouped
 from flaskprof.queries.places import place_of_call
 from flaskprof.queries.sql import without_values
@@ -22,13 +23,16 @@ _MANY_KINDS = 500
 
 Kind = tuple[str, str, str, int, str]
 
+_BY_PLACE = Kinds()
+
 
 class QueryLog:
     """What one request asked of databases: `count` and `spent_ns`, to be added to.
 
     With `keeps_statements` it also notes which statement was issued where, which costs each
-    query a look at the stack. One that `gathers` adds to it at its end what those logs have
-    that began while it was the current one.
+    query a look at the stack; `whose` tells which frames of it are the application's. One
+    that `gathers` adds to it at its end what those logs have that began while it was the
+    current one.
     """
 
     __slots__ = (
@@ -41,9 +45,11 @@ class QueryLog:
         "keeps_statements",
         "outer",
         "spent_ns",
+        "whose",
     )
 
-    def __init__(self, *, gathers: bool = False) -> None:
+    def __init__(self, whose: Kinds = _BY_PLACE, *, gathers: bool = False) -> None:
+        self.whose = whose
         self.gathers = gathers
         before = _current.get()
         if before is not None and not before.gathers:
@@ -83,7 +89,7 @@ class QueryLog:
         self, statement: str, dialect: str, spent_ns: int, frame: FrameType, *, failed: bool
     ) -> None:
         """Keep a query that is counted; who issued it is looked for from `frame` up."""
-        kind = (statement, dialect, *place_of_call(frame))
+        kind = (statement, dialect, *place_of_call(frame, self.whose))
         with self._lock:
             self._add(kind, 1, failed, spent_ns)
 
@@ -134,9 +140,9 @@ _current: ContextVar[QueryLog | None] = ContextVar("flaskprof_queries", default=
 current = _current.get
 
 
-def begin() -> QueryLog:
+def begin(whose: Kinds = _BY_PLACE) -> QueryLog:
     """Return a new log, which is the current one from here on."""
-    log = QueryLog()
+    log = QueryLog(whose)
     _current.set(log)
     return log
 

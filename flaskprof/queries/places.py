@@ -6,8 +6,8 @@ from pathlib import Path
 from types import FrameType
 
 import flaskprof
+from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import Kind, kind_of
 
 __all__ = ["place_of_call"]
 
@@ -24,23 +24,30 @@ _INSTALLED = (Kind.LIBRARY, Kind.FRAMEWORK)
 
 _NOWHERE: Place = ("", 0, "")
 
-_kinds: dict[str, Kind | None] = {}
+# Of each file whose code it is, as those tell who know the packages of the key.
+_known: dict[Kinds, dict[str, Kind | None]] = {}
 _MANY_FILES = 10_000
 
 
-def place_of_call(frame: FrameType | None) -> Place:
+def place_of_call(frame: FrameType | None, kinds: Kinds) -> Place:
     """Return file, line and function of the nearest frame of the application, from `frame` up.
 
-    Where there is none it is the nearest frame of a library that is not a database's; file and
-    function are empty where there is none either. The line of a Jinja template is the
-    template's own.
+    `kinds` tells which frames are the application's. Where there is none it is the nearest
+    frame of a library that is not a database's; file and function are empty where there is
+    none either. The line of a Jinja template is the template's own.
     """
     nearest: FrameType | None = None
+    known = _known.setdefault(kinds, {})
     while frame is not None:
         file = frame.f_code.co_filename
         if file == _OUTERMOST:
             break  # beyond it there are servers, whose scripts look like applications
-        kind = _kind_of(frame, file)
+        try:
+            kind = known[file]
+        except KeyError:
+            kind = _kind_of(frame, file, kinds)
+            if len(known) < _MANY_FILES:
+                known[file] = kind
         if kind is Kind.APPLICATION:
             return _place(frame)
         if nearest is None and kind in _INSTALLED:
@@ -49,20 +56,11 @@ def place_of_call(frame: FrameType | None) -> Place:
     return _NOWHERE if nearest is None else _place(nearest)
 
 
-def _kind_of(frame: FrameType, file: str) -> Kind | None:
+def _kind_of(frame: FrameType, file: str, kinds: Kinds) -> Kind | None:
     """Return whose code a frame is; None for our own and what lies in between."""
-    try:
-        return _kinds[file]
-    except KeyError:
-        pass
-    kind: Kind | None = kind_of(Function(file, 1, ""))
     if file.startswith(_PACKAGE):
-        kind = Kind.APPLICATION if file.startswith(_APPLICATION) else None
-    elif _is_between(frame):
-        kind = None
-    if len(_kinds) < _MANY_FILES:
-        _kinds[file] = kind
-    return kind
+        return Kind.APPLICATION if file.startswith(_APPLICATION) else None
+    return None if _is_between(frame) else kinds.of(Function(file, 1, ""))
 
 
 def _is_between(frame: FrameType) -> bool:

@@ -9,7 +9,7 @@ drawn at once; the script asks for the whole where that is more.
      "is_whole": true | false, "depths": D,
      "functions": {"name": […], "file": […], "line": […], "kind": […], "key": […]},
      "nodes": {"parent": […], "function": […], "self": […], "total": […], "calls": […],
-               "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?,
+               "recursive": […]?, "folded": […]?, "low": […]?, "high": […]?, "undivided": […]?,
                "before": […]?, "after": […]?, "self_before": […]?, "self_after": […]?}}
 
 All numbers are integers, and those of times nanoseconds. What they mean says `FlameTree`; a
@@ -23,7 +23,7 @@ import json
 from typing import Any
 
 from flaskprof.profiles.flame import FlameTree
-from flaskprof.profiles.paths import kind_of
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.web.links import function_key
 
 __all__ = ["WIDEST", "flame_data", "flame_json", "packed"]
@@ -44,14 +44,16 @@ _COLUMNS = {
     "self_before": "self_before_ns",
     "self_after": "self_after_ns",
 }
-_RARE_COLUMNS = ("recursive", "folded")
+_RARE_COLUMNS = ("recursive", "folded", "undivided")
 
 
-def flame_data(tree: FlameTree) -> dict[str, Any]:
-    """Return a tree as the JSON object that is described above."""
+def flame_data(tree: FlameTree, kinds: Kinds) -> dict[str, Any]:
+    """Return a tree as the JSON object described above; `kinds` says whose code it is."""
     functions = tree.functions
     columns = {name: getattr(tree, column) for name, column in _COLUMNS.items()}
-    columns |= {name: found for name in _RARE_COLUMNS if any(found := getattr(tree, name))}
+    columns |= {
+        name: found for name in _RARE_COLUMNS if any(found := getattr(tree, name) or ())
+    }
     return {
         "unit": "ns",
         "total": tree.total_ns[0],
@@ -62,25 +64,25 @@ def flame_data(tree: FlameTree) -> dict[str, Any]:
             "name": [function.name for function in functions],
             "file": [function.file for function in functions],
             "line": [function.line for function in functions],
-            "kind": [kind_of(function).value for function in functions],
+            "kind": [kinds.of(function).value for function in functions],
             "key": [function_key(function) for function in functions],
         },
         "nodes": {name: found.tolist() for name, found in columns.items() if found is not None},
     }
 
 
-def flame_json(tree: FlameTree) -> bytes:
+def flame_json(tree: FlameTree, kinds: Kinds) -> bytes:
     """Return `flame_data` as text, in ASCII with escapes for all else.
 
     No element of a page ends within it.
     """
-    text = json.dumps(flame_data(tree), separators=(",", ":"))
+    text = json.dumps(flame_data(tree, kinds), separators=(",", ":"))
     return text.replace("<", r"\u003c").encode("ascii")
 
 
-def packed(tree: FlameTree) -> bytes:
+def packed(tree: FlameTree, kinds: Kinds) -> bytes:
     """Return `flame_json` compressed by gzip.
 
     Level 1 takes a fifth of the time of the default and makes it little larger.
     """
-    return gzip.compress(flame_json(tree), 1, mtime=0)
+    return gzip.compress(flame_json(tree, kinds), 1, mtime=0)

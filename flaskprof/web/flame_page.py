@@ -15,6 +15,7 @@ from markupsafe import Markup
 from flaskprof.profiles.estimate import estimate
 from flaskprof.profiles.flame import FlameTree, flame_tree
 from flaskprof.profiles.fold import folded
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallTree, Profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.profiles.table import ordered, rows_of
@@ -23,7 +24,6 @@ from flaskprof.web.assets import assets, templates
 from flaskprof.web.figures import Figure, Moment, count, moment, seconds, visible
 from flaskprof.web.flame_data import flame_json
 from flaskprof.web.rows import FunctionRow, function_row
-from flaskprof.web.subject import is_foreign
 
 __all__ = ["write_page"]
 
@@ -58,9 +58,10 @@ class PageView(NamedTuple):
 def write_page(profile: Profile, record: CaptureRecord) -> bytes:
     """Return a page with the flame view of a profile and a table of its functions."""
     is_sampled = record.exactness == "sampled"
+    kinds = Kinds(frozenset(record.app_packages))
     tree = profile if isinstance(profile, CallTree) else estimate(profile)
     drawn = flame_tree(tree, is_sampled=is_sampled)
-    own = flame_tree(folded(tree, is_foreign), is_sampled=is_sampled)
+    own = flame_tree(folded(tree, kinds.is_foreign), is_sampled=is_sampled)
     graph = call_graph(profile)
     found = ordered(graph)
     styles, script = _asset("flame-view.css"), _asset("flame-view.js")
@@ -73,14 +74,14 @@ def write_page(profile: Profile, record: CaptureRecord) -> bytes:
         is_sampled=drawn.truth == "sampled",
         wall=seconds(record.duration_seconds),
         total=seconds(drawn.total_ns[0] / 10**9),
-        rows=[function_row(row, url="") for row in rows_of(graph, found[:_ROWS])],
+        rows=[function_row(row, url="", kinds=kinds) for row in rows_of(graph, found[:_ROWS])],
         functions=count(len(found)),
         notes=[visible(note) for note in record.notes],
         policy=policy,
         styles=styles,
         script=script,
-        data=_data(drawn),
-        application_data=_data(own),
+        data=_data(drawn, kinds),
+        application_data=_data(own, kinds),
     )
     text = templates().get_template("flame_page.html").render(view=view)
     return text.encode("utf-8")
@@ -90,8 +91,8 @@ def _asset(name: str) -> Markup:
     return Markup(assets()[name].body.decode())  # noqa: S704  our own file
 
 
-def _data(tree: FlameTree) -> Markup:
-    return Markup(flame_json(tree).decode())  # noqa: S704  nothing in it ends its element
+def _data(tree: FlameTree, kinds: Kinds) -> Markup:
+    return Markup(flame_json(tree, kinds).decode())  # noqa: S704  nothing in it ends its element
 
 
 def _hash(text: str) -> str:

@@ -7,16 +7,17 @@ than a part of a pixel are not drawn, and have their place and their time all th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import NamedTuple
 
 from markupsafe import escape
 
 from flaskprof.profiles.estimate import EstimatedTree
 from flaskprof.profiles.flame import FlameTree, flame_tree
+from flaskprof.profiles.kinds import Kind, Kinds, is_builtin
 from flaskprof.profiles.model import Profile
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.record import CaptureRecord
 from flaskprof.web.assets import assets
 from flaskprof.web.figures import seconds, share, visible
@@ -52,8 +53,9 @@ text{{fill:var(--text)}}.muted{{fill:var(--muted)}}.title{{font:600 15px system-
 def write_svg(profile: Profile | EstimatedTree, record: CaptureRecord) -> bytes:
     """Return the icicle of a profile as an SVG document, in UTF-8."""
     tree = flame_tree(profile, is_sampled=record.exactness == "sampled")
+    kinds = [Kinds(frozenset(record.app_packages)).of(each) for each in tree.functions]
     boxes = list(_boxes(tree))
-    deepest = max((depth for _, depth, _, _ in boxes), default=0)
+    deepest = max((box.depth for box in boxes), default=0)
     height = _HEAD + (deepest + 1) * _ROW + _FOOT
     heading = _text(record.name)
     whole = _time(tree.total_ns[0])
@@ -70,15 +72,24 @@ def write_svg(profile: Profile | EstimatedTree, record: CaptureRecord) -> bytes:
         f'<text class="title" x="{_MARGIN}" y="22">{heading}</text></svg>',
         f'<text class="small muted" x="{_MARGIN}" y="40">{about}{whole} on',
         f"{when:%Y-%m-%d %H:%M:%S} UTC, {_TRUTHS[tree.truth]}</text>",
-        *(_box(tree, node, depth, x, width) for node, depth, x, width in boxes),
-        *_legend(tree, height - 12),
+        *(_drawn(tree, box, kinds[tree.function[box.node]]) for box in boxes),
+        *_legend(tree, kinds, height - 12),
         "</svg>\n",
     ]
     return "\n".join(parts).encode("utf-8")
 
 
-def _boxes(tree: FlameTree) -> Iterator[tuple[int, int, float, float]]:
-    """Yield node, depth, place and width in pixels of each box that is wide enough."""
+class _Box(NamedTuple):
+    """A node that is wide enough: where it is, and how wide, in pixels."""
+
+    node: int
+    depth: int
+    x: float
+    width: float
+
+
+def _boxes(tree: FlameTree) -> Iterator[_Box]:
+    """Yield each box that is wide enough."""
     whole = tree.total_ns[0]
     if not whole:
         return
@@ -94,18 +105,17 @@ def _boxes(tree: FlameTree) -> Iterator[tuple[int, int, float, float]]:
         if above >= 0:
             free[above] += total
         if total * scale >= _NARROWEST:
-            yield node, depth[node], _MARGIN + begin * scale, total * scale
+            yield _Box(node, depth[node], _MARGIN + begin * scale, total * scale)
 
 
-def _box(tree: FlameTree, node: int, depth: int, x: float, width: float) -> str:
+def _drawn(tree: FlameTree, box: _Box, kind: Kind) -> str:
+    node, depth, x, width = box
     y = _HEAD + depth * _ROW
     name = _name(tree, node)
-    kind = _slug(kind_of(tree.functions[tree.function[node]]))
-    if not node or tree.folded[node]:
-        kind = "tiny"
+    style = "tiny" if not node or tree.folded[node] else _slug(kind)
     drawn = max(width - 0.6, 0.3)
     area = f'x="{x:.2f}" y="{y}" width="{drawn:.2f}" height="{_ROW - 1}"'
-    parts = [f'<g class="{kind}"><title>{_title(tree, node, name)}</title><rect {area}/>']
+    parts = [f'<g class="{style}"><title>{_title(tree, node, name)}</title><rect {area}/>']
     if not _is_sure(tree, node):
         parts.append(f'<rect {area} fill="url(#hatch)"/>')
     fits = int((drawn - 6) / _CHARACTER)
@@ -140,7 +150,7 @@ def _title(tree: FlameTree, node: int, name: str) -> str:
     total = tree.total_ns[node]
     is_sure = _is_sure(tree, node)
     lines = [name]
-    if node and kind_of(function) is not Kind.BUILTIN:
+    if node and not is_builtin(function):
         lines.append(f"{visible(function.file)[:1000]}:{function.line}")
     bounds = ""
     if not is_sure and tree.low_ns is not None and tree.high_ns is not None:
@@ -148,7 +158,8 @@ def _title(tree: FlameTree, node: int, name: str) -> str:
     part = share(total / (tree.total_ns[0] or 1))
     about = "" if is_sure else "≈ "
     lines.append(f"total {about}{_time(total)}{bounds}, {part.text} %")
-    about = "" if tree.truth == "exact" else "≈ "
+    is_undivided = tree.undivided is not None and tree.undivided[node]
+    about = "" if tree.truth == "exact" or is_undivided else "≈ "
     lines.append(f"self {about}{_time(tree.self_ns[node])}")
     if tree.calls[node]:
         counted = "samples" if tree.truth == "sampled" else "calls"
@@ -156,9 +167,9 @@ def _title(tree: FlameTree, node: int, name: str) -> str:
     return _text("\n".join(lines))
 
 
-def _legend(tree: FlameTree, y: int) -> Iterator[str]:
+def _legend(tree: FlameTree, kinds: Sequence[Kind], y: int) -> Iterator[str]:
     x = _MARGIN
-    used = {kind_of(tree.functions[number]) for number in set(tree.function[1:])}
+    used = {kinds[number] for number in set(tree.function[1:])}
     for kind in (kind for kind in Kind if kind in used):
         yield f'<g class="{_slug(kind)}"><rect x="{x}" y="{y - 9}" width="14" height="10"/></g>'
         yield f'<text class="small" x="{x + 19}" y="{y}">{kind.value}</text>'

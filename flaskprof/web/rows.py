@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.model import CallGraph, Function
 from flaskprof.profiles.overall import Overall
-from flaskprof.profiles.paths import Kind, kind_of, short_path
+from flaskprof.profiles.paths import short_path
 from flaskprof.profiles.table import Edge, Row
 from flaskprof.record import CaptureRecord
 from flaskprof.web.figures import Figure, Moment, calls, moment, seconds, share
@@ -263,9 +264,9 @@ def _whole(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def function_name(function: Function, *, url: str) -> FunctionName:
+def function_name(function: Function, *, url: str, kinds: Kinds) -> FunctionName:
     """Name a function with its place, shortened and in full, and its kind."""
-    kind = kind_of(function)
+    kind = kinds.of(function)
     has_place = kind is not Kind.BUILTIN
     line = f":{function.line}" if has_place and function.line else ""
     return FunctionName(
@@ -285,7 +286,12 @@ def slug_of(kind: Kind) -> str:
 
 
 def function_row(
-    row: Row, *, url: str, recording_ns: float | None = None, is_selected: bool = False
+    row: Row,
+    *,
+    url: str,
+    kinds: Kinds,
+    recording_ns: float | None = None,
+    is_selected: bool = False,
 ) -> FunctionRow:
     """Show a row of the function table; its bars are shares of the profile's time.
 
@@ -294,7 +300,7 @@ def function_row(
     """
     recorded = _part(row.calls * (recording_ns or 0.0) / 1e9, row.cumulative_seconds)
     return FunctionRow(
-        function=function_name(row.function, url=url),
+        function=function_name(row.function, url=url, kinds=kinds),
         calls=calls(row.calls, row.primitive_calls),
         self_time=seconds(row.self_seconds),
         self_share=share(row.self_share),
@@ -309,11 +315,11 @@ def function_row(
     )
 
 
-def edge_row(edge: Edge, *, url: str, whole_seconds: float) -> FunctionRow:
+def edge_row(edge: Edge, *, url: str, kinds: Kinds, whole_seconds: float) -> FunctionRow:
     """Show a caller or callee; its bars are shares of `whole_seconds`."""
     sums = edge.sums
     return FunctionRow(
-        function=function_name(edge.function, url=url),
+        function=function_name(edge.function, url=url, kinds=kinds),
         calls=calls(sums.calls, sums.primitive_calls),
         self_time=seconds(sums.self_seconds),
         self_share=share(_part(sums.self_seconds, whole_seconds)),
@@ -347,21 +353,21 @@ def profile_data(graph: CallGraph, *, is_sampled: bool) -> dict[str, Any]:
     }
 
 
-def function_data(function: Function, *, url: str) -> dict[str, Any]:
+def function_data(function: Function, *, url: str, kinds: Kinds) -> dict[str, Any]:
     """Return a function's key and kind with its address."""
-    return {**function._asdict(), "kind": kind_of(function).value, "link": url}
+    return {**function._asdict(), "kind": kinds.of(function).value, "link": url}
 
 
-def row_data(row: Row, *, url: str) -> dict[str, Any]:
+def row_data(row: Row, *, url: str, kinds: Kinds) -> dict[str, Any]:
     """Return a row of the function table with full precision."""
     fields = asdict(row)
     del fields["function"]
-    return {**function_data(row.function, url=url), **fields}
+    return {**function_data(row.function, url=url, kinds=kinds), **fields}
 
 
-def edge_data(edge: Edge, *, url: str) -> dict[str, Any]:
+def edge_data(edge: Edge, *, url: str, kinds: Kinds) -> dict[str, Any]:
     """Return a caller or callee with full precision."""
-    return {**function_data(edge.function, url=url), **edge.sums._asdict()}
+    return {**function_data(edge.function, url=url, kinds=kinds), **edge.sums._asdict()}
 
 
 def _subject(record: CaptureRecord) -> str:

@@ -9,10 +9,11 @@ names two captures of which the older is before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from werkzeug.exceptions import BadRequest, NotFound
 
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.record import CaptureRecord
 from flaskprof.store import CaptureQuery
 from flaskprof.web.subject import MOST_OF_A_ROUTE, Subject, merged
@@ -23,7 +24,7 @@ __all__ = ["WORDS", "Sides", "ids_of", "of_one_kind", "sides"]
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is compared with what."""
+    """What is compared with what; `kinds` tells whose code a function of either is."""
 
     before: Subject
     after: Subject
@@ -44,6 +45,11 @@ class Sides:
         return {"a": ",".join(self.before.ids), "b": ",".join(self.after.ids)}
 
     @property
+    def kinds(self) -> Kinds:
+        """The same of both, so that what is folded of one is folded of the other."""
+        return self.before.kinds
+
+    @property
     def turned(self) -> Sides:
         """The same the other way round."""
         return Sides(self.after, self.before)
@@ -51,7 +57,9 @@ class Sides:
 
 def sides(visit: Visit) -> Sides:
     """Return the two sides that the query names by their IDs."""
-    return Sides(*(merged(visit, _named(visit, name)) for name in ("a", "b")))
+    before, after = (merged(visit, _named(visit, name)) for name in ("a", "b"))
+    kinds = before.kinds | after.kinds
+    return Sides(replace(before, kinds=kinds), replace(after, kinds=kinds))
 
 
 def ids_of(visit: Visit) -> dict[str, str]:

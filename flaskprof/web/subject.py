@@ -24,10 +24,10 @@ from flaskprof.formats.pprof import read_pprof
 from flaskprof.profiles.estimate import ESTIMATED, EstimatedTree, estimate
 from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.fold import folded
+from flaskprof.profiles.kinds import Kinds, is_builtin
 from flaskprof.profiles.merge import merge
 from flaskprof.profiles.model import CallGraph, CallTree, Function, Profile
 from flaskprof.profiles.overall import Overall, overall
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.record import CaptureRecord, added_up
 from flaskprof.web.flame_data import WIDEST, flame_json, packed
@@ -35,7 +35,7 @@ from flaskprof.web.links import function_key
 from flaskprof.web.parsed import Made
 from flaskprof.web.visit import Visit
 
-__all__ = ["MOST_MERGED", "MOST_OF_A_ROUTE", "Subject", "is_foreign", "merged", "subject_of"]
+__all__ = ["MOST_MERGED", "MOST_OF_A_ROUTE", "Subject", "merged", "subject_of"]
 
 MOST_MERGED = 100
 """How many captures are added up for one page."""
@@ -50,14 +50,17 @@ class Subject:
 
     `records` are those of the captures, of which `ids` are the IDs. `truth` is "exact"
     where whole stacks were recorded, "sampled", or "estimated" where stacks are estimated
-    from sums. Figures come from `graph`, stacks from `tree`; both are parsed when they are
-    first asked for, which may raise `BadProfile`.
+    from sums. `kinds` tells whose code its functions are: the viewer's settings and what was
+    recorded name the packages that are the application's own. Figures come from `graph`,
+    stacks from `tree`; both are parsed when they are first asked for, which may raise
+    `BadProfile`.
     """
 
     ids: tuple[str, ...]
     records: tuple[CaptureRecord, ...]
     is_application_only: bool
     visit: Visit
+    kinds: Kinds
     _stamps: dict[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
     _found: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
@@ -135,13 +138,14 @@ class Subject:
     @property
     def overall(self) -> Overall:
         """What the graph comes to as a whole."""
-        return self._made("overall", ".prof", lambda: overall(self.graph))
+        return self._made("overall", ".prof", lambda: overall(self.graph, self.kinds))
 
     @property
     def flame(self) -> bytes:
         """The data of its flame view, packed as `flaskprof.web.flame_data` describes."""
         return self._drawn(
-            "flame", lambda is_sampled: packed(flame_tree(self.tree, is_sampled=is_sampled))
+            "flame",
+            lambda is_sampled: packed(flame_tree(self.tree, is_sampled=is_sampled), self.kinds),
         )
 
     @property
@@ -150,15 +154,14 @@ class Subject:
         return self._drawn(
             "widest",
             lambda is_sampled: flame_json(
-                flame_tree(self.tree, is_sampled=is_sampled, max_nodes=WIDEST)
+                flame_tree(self.tree, is_sampled=is_sampled, max_nodes=WIDEST), self.kinds
             ),
         )
 
     def recording_ns(self, function: Function) -> float | None:
         """How much longer a call of a function took for being recorded, if that is known."""
-        builtin = kind_of(function) is Kind.BUILTIN
         costs = [
-            record.builtin_call_ns if builtin else record.python_call_ns
+            record.builtin_call_ns if is_builtin(function) else record.python_call_ns
             for record in self.records
         ]
         known = [cost for cost in costs if cost is not None]
@@ -208,7 +211,7 @@ class Subject:
 
     def _graph(self) -> CallGraph:
         if self.is_application_only:
-            return folded(self.unfolded().graph, is_foreign)
+            return folded(self.unfolded().graph, self.kinds.is_foreign)
         graph = _merged(self._graphs())
         assert isinstance(graph, CallGraph)  # noqa: S101  graphs add up to one; for mypy
         return graph
@@ -225,7 +228,7 @@ class Subject:
         ]
         tree = parts[0] if len(parts) == 1 else _merged(parts)
         assert isinstance(tree, CallTree)  # noqa: S101  trees add up to one; for mypy
-        return folded(tree, is_foreign) if self.is_application_only else tree
+        return folded(tree, self.kinds.is_foreign) if self.is_application_only else tree
 
     def _estimate(self) -> EstimatedTree:
         if not self.is_application_only:
@@ -233,7 +236,7 @@ class Subject:
         # Bounds hold for what was summed up, which a graph that was folded is not.
         whole = self.unfolded().tree
         assert isinstance(whole, EstimatedTree)  # noqa: S101  as there are no stacks; for mypy
-        return folded(whole, is_foreign)
+        return folded(whole, self.kinds.is_foreign)
 
     def unfolded(self) -> Subject:
         """The same, with the code of others too."""
@@ -252,7 +255,7 @@ class Subject:
 
     def _made(self, what: Hashable, suffix: str, make: Callable[[], Made]) -> Made:
         def find() -> Made:
-            key = (what, self.is_application_only, self._stamps_of(suffix))
+            key = (what, self.is_application_only, self.kinds, self._stamps_of(suffix))
             return self.visit.profiles.made(key, make)
 
         return self._once(what, find)
@@ -265,7 +268,7 @@ class Subject:
 
     def _once(self, what: Hashable, find: Callable[[], Made]) -> Made:
         """Return what was found before: a page makes nothing twice, however little is kept."""
-        key = what, self.is_application_only
+        key = what, self.is_application_only, self.kinds
         if key not in self._found:
             self._found[key] = find()
         found: Made = self._found[key]
@@ -291,17 +294,15 @@ def merged(visit: Visit, capture_ids: Sequence[str]) -> Subject:
     return _subject(visit, ids)
 
 
-def is_foreign(function: Function) -> bool:
-    """Whether a function is not of the application's own code."""
-    return kind_of(function) is not Kind.APPLICATION
-
-
 def _subject(visit: Visit, ids: Sequence[str]) -> Subject:
+    records = tuple(_record(visit, capture_id) for capture_id in ids)
+    packages = (visit.settings.app_packages, *(record.app_packages for record in records))
     subject = Subject(
         ids=tuple(ids),
-        records=tuple(_record(visit, capture_id) for capture_id in ids),
+        records=records,
         is_application_only=visit.query.get("app", "") in ("1", "yes", "on"),
         visit=visit,
+        kinds=Kinds(frozenset().union(*packages)),
     )
     if len({record.exactness == "sampled" for record in subject.records}) > 1:
         raise BadRequest(_MIXED)

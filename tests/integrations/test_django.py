@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from types import ModuleType
 
@@ -128,3 +129,31 @@ def test_a_capture_has_the_route_and_the_name_of_the_view(
     record = recorder.store.record(answer.headers["X-Profile-Id"])
     assert (record.route, record.endpoint) == ("/shop/orders/<int:order_id>/", "order")
     assert b"order" in recorder.store.read(record.id, ".prof")
+
+
+PROJECT = """
+import os, sys
+from django.core.wsgi import get_wsgi_application
+from flaskprof import ProfilerMiddleware
+from flaskprof.capture.recorder import recorder_of_process
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "our_site.settings"
+ProfilerMiddleware(get_wsgi_application(), dir=sys.argv[1])
+print(*recorder_of_process().app_packages)
+"""
+
+
+def test_a_project_that_is_installed_is_told_by_its_settings(tmp_path):
+    project = tmp_path / "site-packages" / "our_site"
+    project.mkdir(parents=True)
+    (project / "__init__.py").touch()
+    (project / "settings.py").write_text("SECRET_KEY = 'key'\nROOT_URLCONF = __name__\n")
+    path = ":".join([str(project.parent), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", PROJECT, tmp_path / "data"],
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("our_site\n", "")

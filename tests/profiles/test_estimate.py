@@ -24,6 +24,10 @@ def tree(*nodes):
     return CallTree(NAMES, *(array("q", column) for column in columns))
 
 
+# Clocks show no time at all for many a call.
+own_times = st.just(0) | st.integers(0, 10**6)
+
+
 @st.composite
 def trees(draw, *, recursive=True):
     """Trees of up to 25 nodes; without recursion a function calls none that is before it."""
@@ -34,7 +38,7 @@ def trees(draw, *, recursive=True):
         if least == len(NAMES):
             above, least = -1, 0
         function = draw(st.integers(least, len(NAMES) - 1))
-        nodes.append((above, function, draw(st.integers(1, 3)), draw(st.integers(0, 10**6))))
+        nodes.append((above, function, draw(st.integers(1, 3)), draw(own_times)))
     return tree(*nodes)
 
 
@@ -54,6 +58,15 @@ def times_by_stack(exact):
     return times
 
 
+def own_by_stack(exact):
+    """The calls and the self time of each stack."""
+    own = defaultdict(lambda: (0, 0))
+    for node, sums in enumerate(zip(exact.calls, exact.self_ns, strict=True)):
+        place = stack(exact, node)
+        own[place] = tuple(map(sum, zip(own[place], sums, strict=True)))
+    return own
+
+
 def by_stack(found):
     return {stack(found, node): node for node in range(len(found))}
 
@@ -62,12 +75,16 @@ def check_against(exact, found):
     """Assert that the bounds hold, and that what is called exact is."""
     truth = times_by_stack(exact)
     truth[()] = exact.total_ns
+    own = own_by_stack(exact)
     for node in range(1, len(found)):
         time = truth[stack(found, node)]
         assert found.low_ns[node] <= found.total_ns[node] <= found.high_ns[node]
         assert found.low_ns[node] <= time <= found.high_ns[node]
         if found.marks[node] & Mark.EXACT:
             assert found.total_ns[node] == time
+        if found.marks[node] & Mark.UNDIVIDED:
+            assert found.marks[node] & Mark.EXACT
+            assert (found.calls[node], found.self_ns[node]) == own[stack(found, node)]
 
 
 def check_sums(found):
@@ -121,6 +138,7 @@ def test_what_has_one_caller_each_is_exact(exact):
     found = estimate(call_graph(straight), least_share=0)
     check_against(straight, found)
     assert all(mark & Mark.EXACT for mark in found.marks)
+    assert all(mark & Mark.UNDIVIDED for mark in found.marks)
     assert sum(found.left_out_ns()) == 0
 
 
@@ -136,6 +154,24 @@ def shared():
     )
 
 
+def test_calls_are_not_known_where_a_caller_has_several_stacks_however_exact_times_are():
+    exact = tree(
+        (-1, 0, 1, 0),
+        (0, 1, 1, 1 * S),
+        (0, 2, 1, 1 * S),
+        (1, 3, 1, 0),
+        (2, 3, 1, 0),
+        (3, 4, 1, 1 * S),
+        (4, 4, 9, 0),
+    )
+    found = estimate(call_graph(exact))
+    check_against(exact, found)
+    node = by_stack(found)
+    assert (A, C, D) not in node
+    assert found.marks[node[A, B, D, E]] == Mark.EXACT
+    assert found.calls[node[A, B, D, E]] == 10
+
+
 def test_a_shared_callee_is_estimated_in_proportion_within_its_bounds():
     found = estimate(call_graph(shared()))
     node = by_stack(found)
@@ -143,6 +179,9 @@ def test_a_shared_callee_is_estimated_in_proportion_within_its_bounds():
     assert found.marks[below_b] & Mark.EXACT
     assert (found.total_ns[below_b], found.self_ns[below_b]) == (4 * S, 1 * S)
     assert (found.total_ns[below_c], found.self_ns[below_c]) == (1 * S, 1 * S)
+    # Whom b and c called is known to be so, whoever called d to call e is not.
+    undivided = [at for at in node if found.marks[node[at]] & Mark.UNDIVIDED]
+    assert undivided == [(), (A,), (A, B), (A, B, D), (A, C), (A, C, D)]
     # The self time of an edge is known, and so is what its callees took.
     assert found.total_ns[node[A, B, D, E]] == 3 * S
     assert found.calls[node[A, B, D, E]] == 1

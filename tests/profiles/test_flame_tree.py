@@ -11,8 +11,8 @@ from flaskprof.profiles.estimate import LEFT_OUT, ROOT, estimate
 from flaskprof.profiles.flame import UNKNOWN, flame_tree
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.fold import folded
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallGraph, CallTree, Function
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 
 PLACES = ("/srv/app.py", "/srv/lib/python3.12/site-packages/flask/app.py", "~")
@@ -79,8 +79,7 @@ def true_times(exact):
     return times
 
 
-def is_foreign(function):
-    return kind_of(function) is not Kind.APPLICATION
+is_foreign = Kinds().is_foreign
 
 
 def check_whole(found):
@@ -131,8 +130,15 @@ def test_bounds_of_an_estimate_hold_and_what_they_meet_on_is_exact(exact, is_fol
         )
         assert low <= total <= high
         if not found.folded[node]:
-            _, _, time = true.get(stack_of(found, node), (0, 0, 0))
+            calls, own, time = true.get(stack_of(found, node), (0, 0, 0))
             assert low <= time <= high
+            if found.undivided[node]:
+                assert (found.calls[node], found.self_ns[node], total) == (calls, own, time)
+                assert low == high
+        else:
+            assert not found.undivided[node]
+    if is_folded:
+        assert not any(found.undivided)
 
 
 @settings(max_examples=100, deadline=None)
@@ -147,10 +153,15 @@ def test_of_too_many_nodes_the_shortest_are_folded_and_counted(exact, most, is_g
     assert found.total_ns[0] == whole.total_ns[0]
     assert sum(found.calls) == sum(whole.calls)
     in_whole = by_stack(whole, "total_ns", "calls")
+    undivided = by_stack(whole, "undivided") if is_graph else {}
     for node in range(len(found)):
         if not found.folded[node]:
             stack = stack_of(found, node)
             assert in_whole[stack] == (found.total_ns[node], found.calls[node])
+            if is_graph:
+                assert undivided[stack] == (found.undivided[node],)
+        elif is_graph:
+            assert not found.undivided[node]
         if is_graph:
             assert found.low_ns[node] <= found.total_ns[node] <= found.high_ns[node]
     if not is_graph:

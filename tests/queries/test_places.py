@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, FileSystemLoader
 
 import flaskprof
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.queries.places import place_of_call
 
 
-def here():
-    return place_of_call(sys._getframe(1))
+def here(kinds=Kinds()):  # noqa: B008  it cannot be changed
+    return place_of_call(sys._getframe(1), kinds)
 
 
 def compiled(file):
@@ -32,9 +34,8 @@ SERVER = compiled("/usr/bin/gunicorn")
 SHOP = compiled(str(Path(flaskprof.__file__).parent / "demo" / "shop.py"))
 
 
-def below(*functions):
+def below(*functions, call=here):
     """Call `here` from the last function, which is called from the one before it, and so on."""
-    call = here
     for function in reversed(functions):
         call = lambda function=function, call=call: function(call)  # noqa: E731  nested calls
         call.__code__ = call.__code__.replace(co_filename="/usr/lib/python3.12/functools.py")
@@ -44,6 +45,15 @@ def below(*functions):
 def test_the_nearest_line_of_the_application_is_named():
     expected = ("/srv/shop/views.py", 2, "ask")
     assert below(SERVER, MIDDLEWARE, APPLICATION, LIBRARY, STANDARD, DATABASE) == expected
+
+
+def test_an_application_that_is_installed_is_one_where_its_package_is_named():
+    shop = compiled("/venv/lib/python3.12/site-packages/shop/views.py")
+    stack = SERVER, MIDDLEWARE, shop, LIBRARY, DATABASE
+    assert below(*stack)[0] == LIBRARY.__code__.co_filename
+    named = partial(here, Kinds(frozenset({"shop"})))
+    assert below(*stack, call=named) == (shop.__code__.co_filename, 2, "ask")
+    assert below(*stack)[0] == LIBRARY.__code__.co_filename
 
 
 def test_the_demo_shop_is_an_application():
@@ -63,7 +73,7 @@ def test_a_database_library_is_none_of_the_application_s_wherever_it_lies():
 
 def test_what_lies_beyond_our_middleware_is_never_named():
     assert below(SERVER, MIDDLEWARE, DATABASE) == ("", 0, "")
-    assert place_of_call(None) == ("", 0, "")
+    assert place_of_call(None, Kinds()) == ("", 0, "")
 
 
 def test_the_line_of_a_template_is_the_template_s_own(tmp_path):
@@ -72,7 +82,7 @@ def test_the_line_of_a_template_is_the_template_s_own(tmp_path):
     seen = []
     environment = Environment(loader=FileSystemLoader(tmp_path), autoescape=True)
     template = environment.get_template("order.html")
-    template.render(here=lambda: seen.append(place_of_call(sys._getframe(1))))
+    template.render(here=lambda: seen.append(place_of_call(sys._getframe(1), Kinds())))
     assert seen == [(str(page), 4, "order.html")]
 
 
@@ -80,6 +90,6 @@ def test_a_template_without_a_file_has_its_line_too():
     seen = []
     environment = Environment(loader=DictLoader({"a": "\n\n{{ here() }}"}), autoescape=True)
     environment.get_template("a").render(
-        here=lambda: seen.append(place_of_call(sys._getframe(1)))
+        here=lambda: seen.append(place_of_call(sys._getframe(1), Kinds()))
     )
     assert [(line, name) for _, line, name in seen] == [(3, "a")]

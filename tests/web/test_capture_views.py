@@ -198,6 +198,35 @@ def test_an_estimated_tree_shows_its_bounds(see, ask, store):
     assert bounds["main"] == (10_000_000_000, 10_000_000_000, True)
 
 
+def test_self_time_and_calls_of_an_estimated_tree_say_whether_they_are_exact(see, ask, store):
+    functions = {
+        ("a.py", 1, "main"): (1, 1, 1.0, 10.0, {}),
+        ("a.py", 2, "work"): (3, 3, 2.0, 9.0, {("a.py", 1, "main"): (3, 3, 2.0, 9.0)}),
+        ("a.py", 3, "leaf"): (
+            5, 5, 7.0, 7.0,
+            {("a.py", 2, "work"): (4, 4, 4.0, 4.0), ("a.py", 4, "other"): (1, 1, 3.0, 3.0)},
+        ),
+        ("a.py", 4, "other"): (
+            2, 2, 0.0, 3.0,
+            {("a.py", 1, "main"): (1, 1, 0.0, 0.0), ("a.py", 2, "work"): (1, 1, 0.0, 3.0)},
+        ),
+    }  # fmt: skip
+    record = store.add(to_prof(functions))
+    query = "view=tree&open=1.2.3.4.5"
+    page = see(f"/c/{record.id}?{query}")
+    cells = zip(rows_of(page), page.column("Self"), page.column("Calls"), strict=True)
+    assert list(cells) == [
+        ("main", "1.00 s", "1"),
+        ("work", "2.00 s", "3"),
+        ("leaf", "4.00 s", "4"),
+        ("other", "0 s", "1"),
+        ("leaf", "≈ 3.00 s", "≈ 1"),
+    ]
+    rows = ask(f"/c/{record.id}?{query}")["tree"]["rows"]
+    assert [row["is_own_exact"] for row in rows] == [True, True, True, True, False]
+    assert rows[-1]["is_exact"]
+
+
 def test_rows_of_the_tree_as_json_are_exact(ask, store):
     data = ask(f"/c/{add_tree(store).id}?view=tree")["tree"]
     assert (data["truth"], data["nodes"]) == ("exact", 4)

@@ -14,6 +14,7 @@ from werkzeug.test import Client
 from flaskprof.formats.pprof import write_pprof
 from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.flame.difference import difference
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
@@ -167,6 +168,10 @@ def test_what_is_exact_is_solid_and_what_is_not_is_hatched_with_its_bounds(
     page = show(flame(estimated))
     assert colours(page, 0.5, 2) == 1
     assert colours(page, 0.17, 4) > 1
+    # All calls of `order` are in its box.
+    click(page, 0.5, 2)
+    assert "≈" not in page.inner_text(".flame-box")
+    assert page.inner_text(".flame-box .flame-truth") == "exact"
     click(page, 0.17, 4)
     name, data = box(page)
     assert (name, data["truth"]) == (EXECUTE.name, "estimated")
@@ -496,7 +501,7 @@ def test_calls_that_are_not_shown_have_their_share_in_the_legend(show, exact):
     page = show(flame(exact))
     assert page.locator(".flame-legend [data-if=unshown]").is_hidden()
     tree = flame_tree(call_graph(shop()), max_nodes=9)
-    hand(page, flame_json(tree))
+    hand(page, flame_json(tree, Kinds()))
     page.wait_for_selector(".flame-legend [data-if=unshown]")
     unshown = sum(
         own for own, calls in zip(tree.self_ns, tree.folded, strict=True) if calls
@@ -626,7 +631,7 @@ def test_two_fingers_zoom_where_they_are(show, exact):
 
 def test_a_difference_tells_what_got_slower_and_what_is_new(show, exact):
     page = show(flame(exact))
-    hand(page, flame_json(difference(shop(300, with_other=False), shop())))
+    hand(page, flame_json(difference(shop(300, with_other=False), shop()), Kinds()))
     page.wait_for_selector(".flame-legend :text('more time')")
     page.screenshot(path=SHOTS / "flame-difference.png")
     page.focus("canvas.flame")

@@ -5,7 +5,7 @@ import re
 import pytest
 from test_kind_colours import LEAST, SEEN, lab
 
-from flaskprof.profiles.paths import Kind
+from flaskprof.profiles.kinds import Kind
 from flaskprof.web.assets import assets
 
 

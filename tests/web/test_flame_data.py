@@ -12,9 +12,9 @@ from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.formats.pprof import write_pprof
 from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.flame.difference import difference
+from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallTree, Function
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.flame_data import WIDEST, flame_data
@@ -92,7 +92,7 @@ def test_functions_have_their_kind_and_the_key_of_their_page(client, with_stacks
     for key, kind, name in list(
         zip(*(functions[c] for c in ("key", "kind", "name")), strict=True)
     )[1:]:
-        assert (kind_of(keys[key]).value, keys[key].name) == (kind, name)
+        assert (Kinds().of(keys[key]).value, keys[key].name) == (kind, name)
     assert len(set(functions["key"])) == len(functions["key"])
 
 
@@ -111,7 +111,9 @@ def test_a_prof_without_stacks_is_estimated_with_bounds(client, capture, flask_p
     nodes = data["nodes"]
     for low, total, high in zip(nodes["low"], nodes["total"], nodes["high"], strict=True):
         assert low <= total <= high
-    assert data == json.loads(json.dumps(flame_data(flame_tree(read_profile(flask_prof)))))
+    assert data == json.loads(
+        json.dumps(flame_data(flame_tree(read_profile(flask_prof)), Kinds()))
+    )
 
 
 def held(client, url):
@@ -187,6 +189,6 @@ def test_what_cannot_be_read_is_explained_to_the_script(ask, store):
 
 
 def test_a_difference_has_the_times_of_both_sides(recorded):
-    nodes = flame_data(difference(recorded, recorded))["nodes"]
+    nodes = flame_data(difference(recorded, recorded), Kinds())["nodes"]
     assert nodes["before"] == nodes["after"] == nodes["total"]
     assert nodes["self_before"] == nodes["self_after"] == nodes["self"]

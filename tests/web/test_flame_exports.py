@@ -11,6 +11,7 @@ import pytest
 
 from flaskprof.formats.pprof import write_pprof
 from flaskprof.profiles.flame import flame_tree
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.marshal_reader import read_profile
 from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
@@ -107,6 +108,12 @@ def test_what_is_estimated_is_hatched_with_its_bounds(record, flask_prof):
     assert [is_hatched for *_, is_hatched in found] == [not is_sure[node] for node in drawn]
     for title, *_, is_hatched in found:
         assert any("≈" in line and " to " in line for line in title) == is_hatched
+    is_own_sure = [
+        not any("≈" in line for line in title if line.startswith(("self", "calls")))
+        for title, *_ in found
+    ]
+    assert is_own_sure == [tree.undivided[node] == 1 for node in drawn]
+    assert {True, False} == {*is_own_sure}
 
 
 def test_a_sampled_picture_says_so(record, store):
@@ -143,7 +150,7 @@ def test_a_page_holds_all_it_needs_and_allows_nothing_else(record):
         for _, kind, body in parts
         if "json" in kind
     }
-    assert data["flame-data"] == json.loads(json.dumps(flame_data(flame_tree(SHOP))))
+    assert data["flame-data"] == json.loads(json.dumps(flame_data(flame_tree(SHOP), Kinds())))
     assert data["flame-data-app"]["nodes"]["self"] == [0, 100 * MS]
     assert "200 of" not in text
     assert "3 of" in text

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from flaskprof.profiles.paths import Kind
+from flaskprof.profiles.kinds import Kind
 from flaskprof.web.assets import assets
 from flaskprof.web.rows import slug_of
 

@@ -3,6 +3,7 @@
 import pytest
 
 from flaskprof.ids import new_capture_id
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallGraph, Function, FunctionStats, Sums
 from flaskprof.profiles.table import Edge, callees, rows
 from flaskprof.record import CaptureRecord
@@ -34,14 +35,14 @@ def record(**fields):
 
 def test_a_functions_row_has_rounded_text_and_exact_values():
     (row, _) = rows(GRAPH)
-    shown = function_row(row, url="/f")
+    shown = function_row(row, url="/f", kinds=Kinds())
     assert (shown.function.name, shown.function.url) == ("walk", "/f")
     assert (shown.calls.text, shown.calls.value) == ("10/2", "10")
     assert (shown.self_time.text, shown.self_time.unit) == ("800", "ms")
     assert (shown.self_share.text, shown.self_bar) == ("80.0", 80.0)
     assert shown.self_per_call.value == "0.08"
     assert shown.cumulative_per_call.value == "0.4"
-    assert row_data(row, url="/f") == {
+    assert row_data(row, url="/f", kinds=Kinds()) == {
         "file": "/srv/shop/tree.py",
         "line": 9,
         "name": "walk",
@@ -60,7 +61,7 @@ def test_a_functions_row_has_rounded_text_and_exact_values():
 
 def test_an_edge_has_the_sums_between_the_two_and_their_share_of_the_whole():
     (edge,) = callees(GRAPH, MAIN)
-    shown = edge_row(edge, url="/f", whole_seconds=1.0)
+    shown = edge_row(edge, url="/f", kinds=Kinds(), whole_seconds=1.0)
     assert (shown.calls.text, shown.self_time.text, shown.cumulative.text) == (
         "4/2",
         "600",
@@ -68,7 +69,7 @@ def test_an_edge_has_the_sums_between_the_two_and_their_share_of_the_whole():
     )
     assert (shown.self_bar, shown.cumulative_bar) == (60.0, 80.0)
     assert (shown.self_per_call.value, shown.cumulative_per_call.value) == ("0.15", "0.4")
-    assert edge_data(edge, url="/f")["cumulative_seconds"] == 0.8
+    assert edge_data(edge, url="/f", kinds=Kinds())["cumulative_seconds"] == 0.8
 
 
 @pytest.mark.parametrize(
@@ -80,19 +81,21 @@ def test_an_edge_has_the_sums_between_the_two_and_their_share_of_the_whole():
     ],
 )
 def test_a_bar_stays_within_its_frame(sums, whole, bar):
-    shown = edge_row(Edge(WALK, sums), url="", whole_seconds=whole)
+    shown = edge_row(Edge(WALK, sums), url="", kinds=Kinds(), whole_seconds=whole)
     assert (shown.self_bar, shown.cumulative_bar) == (bar, bar)
 
 
 def test_a_builtin_has_no_place():
-    name = function_name(Function("~", 0, "<built-in method builtins.len>"), url="")
+    name = function_name(
+        Function("~", 0, "<built-in method builtins.len>"), url="", kinds=Kinds()
+    )
     assert (name.path, name.line, name.full_place) == ("", "", "")
     assert (name.kind, name.kind_slug) == ("builtin", "builtin")
 
 
 def test_a_place_is_short_with_the_whole_path_beside_it():
     path = "/venv/lib/python3.12/site-packages/flask/app.py"
-    name = function_name(Function(path, 7, "run"), url="")
+    name = function_name(Function(path, 7, "run"), url="", kinds=Kinds())
     assert (name.path, name.line, name.full_place) == ("flask/app.py", ":7", f"{path}:7")
     assert (name.kind, name.kind_slug) == ("framework", "framework")
 

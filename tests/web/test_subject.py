@@ -11,8 +11,8 @@ from flaskprof.config import Settings
 from flaskprof.errors import CaptureNotFound
 from flaskprof.formats import stacks
 from flaskprof.profiles.estimate import EstimatedTree
+from flaskprof.profiles.kinds import Kinds
 from flaskprof.profiles.model import CallGraph, CallTree
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.links import Links
 from flaskprof.web.parsed import ParsedProfiles
@@ -131,7 +131,7 @@ def test_application_code_of_sums_keeps_all_of_the_time(store, flask_prof):
     graph = subject.graph
     assert graph.total_seconds == pytest.approx(whole.graph.total_seconds)
     assert len(graph.functions) < 20 < len(whole.graph.functions)
-    names = {f.name for f in graph.functions if kind_of(f) is Kind.APPLICATION}
+    names = {f.name for f in graph.functions if not Kinds().is_foreign(f)}
     assert {"heavy", "price", "fibonacci"} <= names
     for function, stats in graph.functions.items():
         before = whole.graph.functions[function].total

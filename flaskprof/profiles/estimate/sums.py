@@ -82,6 +82,7 @@ class EdgeSums:
             {caller: [edge.function for edge in edges] for caller, edges in self._long.items()}
         )
         self._is_bounded: dict[int, bool] = {}
+        self._has_one_stack: dict[int, bool] = {}
         self.roots = [
             self._root(function, calls - of_callers)
             for function, (calls, of_callers) in enumerate(
@@ -126,6 +127,26 @@ class EdgeSums:
                 or function in self._calls_timeless
             ) and self._agrees(function)
         return known
+
+    def has_one_stack(self, function: int) -> bool:
+        """Whether all calls of a function were made on the same stack.
+
+        That is so where each function on it had no other caller than the one above it.
+        """
+        known, path = self._has_one_stack, []
+        while function not in known:
+            # Whoever comes back to it goes round in a circle.
+            known[function] = False
+            path.append(function)
+            by = self._edges_to(function)
+            if len(by) != 1 or self._calls[function] != self._columns.total.calls[function]:
+                known[function] = not by
+                break
+            function = self._columns.caller[by.start]
+        is_one = known[function]
+        for below in path:
+            known[below] = is_one
+        return is_one
 
     def _in_one_circle(self, function: int, other: int) -> bool:
         return function in self.circle and self.circle[function] == self.circle.get(other)

@@ -25,6 +25,8 @@ class Mark(IntFlag):
     """The function called itself, so that there is no lower bound."""
     FOLDED = 4
     """Callees were left out: too short, too many or too deep, or within a recursion."""
+    UNDIVIDED = 8
+    """All calls by this caller were made on this stack: calls and self time are exact too."""
 
 
 @dataclass(frozen=True, slots=True)

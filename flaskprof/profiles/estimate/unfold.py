@@ -17,7 +17,7 @@ MAX_NODES = 100_000
 MAX_DEPTH = 1_000
 
 # A flag takes several times as long to be set as its number.
-_EXACT, _RECURSIVE, _FOLDED = map(int, Mark)
+_EXACT, _RECURSIVE, _FOLDED, _UNDIVIDED = map(int, Mark)
 
 
 def estimate(
@@ -67,7 +67,7 @@ class _Unfolding:
         # Own times that do not add up to the roots (yappi's may not) leave the whole in doubt,
         # beyond the rounding of each.
         is_sure = whole - own <= len(sums.functions)
-        of_root = _EXACT if is_sure and not sums.is_sampled else 0
+        of_root = _EXACT | _UNDIVIDED if is_sure and not sums.is_sampled else 0
         root = Edge(len(sums.functions), 0, whole, 0)
         self._add(-1, root, (0, whole, whole if is_sure else own, whole), of_root)
         left = whole - sure
@@ -144,6 +144,12 @@ class _Unfolding:
             return
         is_all_own = edge.self_ns >= edge.total_ns
         own = time if is_all_own else time * edge.self_ns // edge.total_ns
+        if (
+            marks & _EXACT
+            and (own, time) == (edge.self_ns, edge.total_ns)
+            and (not above or sums.has_one_stack(self._function[above]))
+        ):
+            marks |= _UNDIVIDED
         node = self._add(above, edge, (own, time, low, high), marks)
         callees = sums.callees(function)
         if before:

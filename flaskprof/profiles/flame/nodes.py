@@ -15,6 +15,9 @@ __all__ = ["UNKNOWN", "Nodes", "nodes_of", "pruned"]
 UNKNOWN = -1
 """How many callees are not shown, where nobody knows."""
 
+# A flag takes several times as long to be looked for as its number.
+_UNDIVIDED = int(Mark.UNDIVIDED)
+
 
 class Nodes:
     """Columns of one item a node; `sums` are those that are added up where nodes are joined.
@@ -100,11 +103,12 @@ def _of_tree(tree: CallTree) -> Nodes:
 
 
 def _of_estimate(tree: EstimatedTree) -> Nodes:
-    columns = ("calls", "self_ns", "low_ns", "high_ns")
+    columns = ("calls", "self_ns", "low_ns", "high_ns", "undivided")
     nodes = Nodes(tree.functions, columns)
     nodes.parent, nodes.function = tree.parent.tolist(), tree.function.tolist()
     nodes.folded = [0] * len(tree)
-    nodes.sums = {column: getattr(tree, column).tolist() for column in columns}
+    nodes.sums = {column: getattr(tree, column).tolist() for column in columns[:-1]}
+    nodes.sums["undivided"] = [int(mark & _UNDIVIDED > 0) for mark in tree.marks]
     most_ns = _most_missing(tree)
     for node, left_out_ns in enumerate(tree.left_out_ns()):
         if tree.marks[node] & Mark.RECURSIVE:
@@ -159,7 +163,7 @@ def _folded(nodes: Nodes, kept: set[int]) -> Nodes:
     """Return the nodes that are `kept`, the others as part of a rest each."""
     less = nodes.like()
     bounds = [column for column in nodes.sums if column in {"low_ns", "high_ns"}]
-    others = [column for column in nodes.sums if column not in bounds]
+    others = [column for column in nodes.sums if column not in {*bounds, "undivided"}]
     place: list[int] = []
     is_rest: list[bool] = []
     for node, above in enumerate(nodes.parent):

@@ -32,10 +32,11 @@ class FlameTree:
     those that were folded too.
 
     ``low_ns`` and ``high_ns`` are the bounds of the total time where stacks were estimated:
-    where they meet it is exact. Of a difference ``before_ns`` and ``after_ns`` are the total
-    times of the two profiles, ``self_before_ns`` and ``self_after_ns`` their self times;
-    ``self_ns`` is the greater one, so that all of both has its place. Elsewhere these are
-    None. Counts of a sampled profile are samples.
+    where they meet it is exact. ``undivided[i]`` is 1 where the calls and the self time are
+    exact then, too. Of a difference ``before_ns`` and ``after_ns`` are the total times of the
+    two profiles, ``self_before_ns`` and ``self_after_ns`` their self times; ``self_ns`` is the
+    greater one, so that all of both has its place. Elsewhere these are None. Counts of a
+    sampled profile are samples.
     """
 
     functions: tuple[Function, ...]
@@ -51,6 +52,7 @@ class FlameTree:
     depths: int
     low_ns: array[int] | None = None
     high_ns: array[int] | None = None
+    undivided: array[int] | None = None
     before_ns: array[int] | None = None
     after_ns: array[int] | None = None
     self_before_ns: array[int] | None = None

@@ -42,7 +42,8 @@ def folded_estimate(
     may_be_missing = _may_be_missing(tree)
     for node, (above, function) in enumerate(zip(tree.parent, tree.function, strict=True)):
         caller = place[above] if above >= 0 else -1
-        mark = Mark(tree.marks[node])
+        # Calls and self time become those of several nodes, of which some may be left out.
+        mark = Mark(tree.marks[node]) & ~Mark.UNDIVIDED
         # The first node is the synthetic root, below which the roots are.
         if goes[function] and caller > 0:
             place.append(caller)

@@ -63,6 +63,7 @@ def flame(subject: Subject, function: Function | None) -> Panel:
             function_row(
                 row,
                 url=subject.function_page(row.function),
+                kinds=subject.kinds,
                 recording_ns=subject.recording_ns(row.function),
             )
             for row in rows_of(subject.graph, subject.overall.first)

@@ -33,20 +33,20 @@ def sandwich(subject: Subject, function: Function | None) -> Panel:
     is_sampled = subject.truth == "sampled"
     if function is None:
         return Panel("_sandwich.html", SandwichView(None, is_sampled), dict)
-    graph = subject.graph
+    graph, kinds = subject.graph, subject.kinds
     row = row_of(graph, function)
     above, below = callers(graph, function), callees(graph, function)
 
     def shown(edge: Edge) -> FunctionRow:
         url = subject.function_page(edge.function)
-        return edge_row(edge, url=url, whole_seconds=row.cumulative_seconds)
+        return edge_row(edge, url=url, kinds=kinds, whole_seconds=row.cumulative_seconds)
 
     url = subject.function_page(function)
     recording_ns = subject.recording_ns(function)
     recorded = row.calls * (recording_ns or 0.0) / 1e9
     whole = row.cumulative_seconds
     view = SandwichView(
-        sums=function_row(row, url=url, recording_ns=recording_ns),
+        sums=function_row(row, url=url, kinds=kinds, recording_ns=recording_ns),
         is_sampled=is_sampled,
         is_recursive=row.calls != row.primitive_calls,
         recording=seconds(recorded) if recorded else None,
@@ -56,11 +56,14 @@ def sandwich(subject: Subject, function: Function | None) -> Panel:
     )
 
     def edges(found: Sequence[Edge]) -> list[dict[str, Any]]:
-        return [edge_data(edge, url=subject.function_page(edge.function)) for edge in found]
+        return [
+            edge_data(edge, url=subject.function_page(edge.function), kinds=kinds)
+            for edge in found
+        ]
 
     def data() -> Mapping[str, Any]:
         return {
-            "function": row_data(row, url=url),
+            "function": row_data(row, url=url, kinds=kinds),
             "callers": edges(above),
             "callees": edges(below),
         }

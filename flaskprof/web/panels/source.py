@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from flaskprof.profiles.kinds import is_builtin
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import Kind, kind_of
 from flaskprof.profiles.table import row_of
 from flaskprof.web.panels import Panel
 from flaskprof.web.rows import FunctionName, FunctionRow, function_name, function_row, row_data
@@ -53,7 +53,7 @@ def source(subject: Subject, function: Function | None) -> Panel:
     function = function or subject.overall.hottest
     if function is None:
         return Panel("_source.html", SourceView(None, refused="The profile is empty."), dict)
-    name = function_name(function, url=subject.function_page(function))
+    name = function_name(function, url=subject.function_page(function), kinds=subject.kinds)
     try:
         text = _source_of(subject, function)
     except SourceRefused as error:
@@ -81,7 +81,11 @@ def source(subject: Subject, function: Function | None) -> Panel:
                 "first_line": block.first,
                 "last_line": block.last,
                 "functions": [
-                    row_data(row_of(subject.graph, found), url=subject.function_page(found))
+                    row_data(
+                        row_of(subject.graph, found),
+                        url=subject.function_page(found),
+                        kinds=subject.kinds,
+                    )
                     for found in _functions_of(subject, function.file)
                 ],
             }
@@ -91,7 +95,7 @@ def source(subject: Subject, function: Function | None) -> Panel:
 
 
 def _source_of(subject: Subject, function: Function) -> str:
-    if kind_of(function) is Kind.BUILTIN:
+    if is_builtin(function):
         raise SourceRefused("A builtin is written in C: there is no Python source of it.")
     # Names of what has none, as <lambda>, are not in its source.
     name = "" if function.name.startswith("<") else function.name.rpartition(".")[2]
@@ -122,6 +126,7 @@ def _lines(
         row = function_row(
             row_of(subject.graph, found),
             url=subject.function_page(found),
+            kinds=subject.kinds,
             is_selected=found == function,
         )
         at.setdefault(max(found.line, 1), []).append(row)

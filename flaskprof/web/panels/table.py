@@ -62,6 +62,7 @@ def table(subject: Subject, function: Function | None) -> Panel:
             function_row(
                 row,
                 url=subject.function_page(row.function),
+                kinds=subject.kinds,
                 recording_ns=subject.recording_ns(row.function),
                 is_selected=row.function == function,
             )
@@ -94,7 +95,7 @@ def table(subject: Subject, function: Function | None) -> Panel:
                 "restrictions": list(restrictions) if state.is_restricted else [],
                 "matching": len(found),
                 "rows": [
-                    row_data(row, url=subject.function_page(row.function))
+                    row_data(row, url=subject.function_page(row.function), kinds=subject.kinds)
                     # Programs have no trouble with long lists.
                     for row in (rows_of(graph, found) if state.limit is None else shown)
                 ],

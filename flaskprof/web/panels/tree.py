@@ -36,7 +36,11 @@ _WORTH_OPENING = 0.05  # of the whole time
 
 
 class TreeRow(NamedTuple):
-    """A node: calls of a function on one stack. `url` opens or closes it, if it has callees."""
+    """A node: calls of a function on one stack. `url` opens or closes it, if it has callees.
+
+    `bounds` says between what an estimated total lies; `is_own_exact` is false where self time
+    and calls are estimates.
+    """
 
     number: int
     level: int
@@ -53,6 +57,7 @@ class TreeRow(NamedTuple):
     bounds: str
     self_time: Figure
     calls: Figure
+    is_own_exact: bool
     is_recursive: bool
 
 
@@ -255,7 +260,11 @@ class _TreePage:
             indent=_indent(level),
             place=place,
             siblings=siblings,
-            function=function_name(function, url=self._subject.function_page(function)),
+            function=function_name(
+                function,
+                url=self._subject.function_page(function),
+                kinds=self._subject.kinds,
+            ),
             is_selected=function == self._function,
             is_open=is_open,
             url="" if is_open is None else self._url(opened=self._opened ^ {node}, at=node),
@@ -265,6 +274,7 @@ class _TreePage:
             bounds=self._bounds(node),
             self_time=seconds(source.self_ns[node] / 1e9),
             calls=count(source.calls[node]),
+            is_own_exact=_is_own_exact(source, node),
             is_recursive=index in stack,
         )
 
@@ -307,6 +317,7 @@ class _TreePage:
                             url=self._subject.function_page(
                                 source.functions[source.function[node]]
                             ),
+                            kinds=self._subject.kinds,
                         ),
                         "calls": source.calls[node],
                         "self_ns": source.self_ns[node],
@@ -326,7 +337,12 @@ def _data_of_bounds(source: CallTree | EstimatedTree, node: int) -> dict[str, An
         "low_ns": source.low_ns[node],
         "high_ns": source.high_ns[node],
         "is_exact": bool(source.marks[node] & Mark.EXACT),
+        "is_own_exact": _is_own_exact(source, node),
     }
+
+
+def _is_own_exact(source: CallTree | EstimatedTree, node: int) -> bool:
+    return isinstance(source, CallTree) or bool(source.marks[node] & Mark.UNDIVIDED)
 
 
 def _indent(level: int) -> int:

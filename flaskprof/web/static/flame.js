@@ -653,6 +653,7 @@ class FlameView {
     const { tree } = this;
     const isSure = this.isSure(node);
     const isExact = tree.truth === "exact";
+    const isOwn = isExact || tree.undivided?.[node];
     const exactly = (ns) => `${grouped(ns)} ns`;
     const lines = [];
     if (tree.isDifference) {
@@ -675,7 +676,7 @@ class FlameView {
       const own = tree.self[node];
       lines.push(
         ["Total", this.about(total, isSure) + bounds, percent(total, tree.whole), exactly(total)],
-        [this.state.app ? "Self, with other code" : "Self", this.about(own, isExact),
+        [this.state.app ? "Self, with other code" : "Self", this.about(own, isOwn),
           percent(own, tree.whole), exactly(own)]);
       if (tree.parent[node] > 0)
         lines.push(["Of its caller", percent(total, tree.total[tree.parent[node]]), "", ""]);
@@ -683,7 +684,7 @@ class FlameView {
     const calls = tree.calls[node];
     if (calls) {
       const isSampled = tree.truth === "sampled";
-      lines.push([isSampled ? "Samples" : "Calls", (isExact ? "" : "≈\u202f") + grouped(calls),
+      lines.push([isSampled ? "Samples" : "Calls", (isOwn ? "" : "≈\u202f") + grouped(calls),
         isSampled || tree.isDifference ? "" : `${duration(tree.total[node] / calls)} each`, ""]);
     }
     if (isAll && this.isNamed(node) && !tree.isDifference && !tree.isPart) {
@@ -701,6 +702,7 @@ class FlameView {
     if (tree.truth === "sampled") return "sampled: times are estimates";
     if (tree.truth === "exact")
       return isRecursive ? "exact; a call within another of the same function" : "exact";
+    if (tree.undivided?.[node]) return "exact";
     if (tree.isExact(node)) return "the total is exact, the rest estimated";
     if (isRecursive) return "estimated; it calls itself, so there is no lower bound";
     return tree.low ? "estimated, within these bounds" : "estimated";

@@ -19,7 +19,7 @@ class FlameTree {
     this.parent = new Int32Array(nodes.parent);
     this.function = new Int32Array(nodes.function);
     for (const column of ["self", "total", "calls", "low", "high", "recursive", "folded",
-      "before", "after", "self_before", "self_after"]) {
+      "undivided", "before", "after", "self_before", "self_after"]) {
       this[column] = nodes[column] ? new Float64Array(nodes[column]) : null;
     }
     this.isDifference = this.before !== null;

@@ -228,5 +228,8 @@ def _row(subject: Subject, of: Function | None) -> FunctionRow | None:
         return None
     row = row_of(subject.graph, of)
     return function_row(
-        row, url=subject.function_page(of), recording_ns=subject.recording_ns(of)
+        row,
+        url=subject.function_page(of),
+        kinds=subject.kinds,
+        recording_ns=subject.recording_ns(of),
     )

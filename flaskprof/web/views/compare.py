@@ -17,14 +17,14 @@ from flaskprof.profiles.diff import (
     Mean,
     alike,
     compare,
-    is_builtin,
     sees_more,
 )
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.fold import folded
+from flaskprof.profiles.kinds import Kinds, is_builtin
 from flaskprof.profiles.mean import mean
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import kind_of, label
+from flaskprof.profiles.paths import label
 from flaskprof.web.differences import (
     count_difference,
     seconds_difference,
@@ -269,7 +269,7 @@ def compare_tree(visit: Visit) -> Data:
     elif sees_more(both.after.graph, both.before.graph):
         after = folded(after, is_builtin)
     is_sampled = "sampled" in (both.before.truth, both.after.truth)
-    return Data(packed(difference(before, after, is_sampled=is_sampled)))
+    return Data(packed(difference(before, after, is_sampled=is_sampled), both.kinds))
 
 
 def compare_export(visit: Visit, name: str) -> Download:
@@ -280,7 +280,7 @@ def compare_export(visit: Visit, name: str) -> Download:
         data = _data(both, found, found.changes)
         return Download(json.dumps(data, indent=2).encode("ascii"), "comparison.json", _JSON)
     if name == "csv":
-        return Download(_csv(found), "comparison.csv", "text/csv; charset=utf-8")
+        return Download(_csv(found, both.kinds), "comparison.csv", "text/csv; charset=utf-8")
     raise NotFound(f"There is no format {name!r}, but csv and json.")
 
 
@@ -368,7 +368,9 @@ def _row(change: Change, both: Sides, longest: float, *, has_like_counts: bool) 
     new = change.sums_after if change.after else None
     return ChangeRow(
         function=function_name(
-            function, url=subject.page(view="sandwich", fn=function_key(function))
+            function,
+            url=subject.page(view="sandwich", fn=function_key(function)),
+            kinds=both.kinds,
         ),
         presence=_presence(change) if has_like_counts else "",
         calls=(
@@ -408,7 +410,7 @@ def _data(both: Sides, found: Comparison, changes: Sequence[Change]) -> Mapping[
         "functions": [
             {
                 "function": label(change.function),
-                "kind": kind_of(change.function).value,
+                "kind": both.kinds.of(change.function).value,
                 "before": side(change.before, change.sums_before),
                 "after": side(change.after, change.sums_after),
                 "calls_difference": change.calls,
@@ -423,7 +425,7 @@ def _data(both: Sides, found: Comparison, changes: Sequence[Change]) -> Mapping[
 _FORMULA = tuple("=+-@\t\r")
 
 
-def _csv(found: Comparison) -> bytes:
+def _csv(found: Comparison, kinds: Kinds) -> bytes:
     """Return a row for each function that changed; text that a sheet would run is quoted."""
 
     def safe(text: str) -> str:
@@ -439,7 +441,7 @@ def _csv(found: Comparison) -> bytes:
     for change in found.changes:
         function = change.function
         writer.writerow(
-            [safe(function.name), safe(function.file), function.line, kind_of(function).value]
+            [safe(function.name), safe(function.file), function.line, kinds.of(function).value]
             + [
                 value
                 for field in fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from werkzeug.exceptions import NotFound
@@ -45,7 +46,8 @@ def _written(subject: Subject, row: Format) -> bytes:
         profile = subject.unfolded().profile
     elif row.has_stacks:
         profile = subject.stacks
-    return row.write(profile, subject.whole_record)
+    packages = tuple(sorted(subject.kinds.packages))
+    return row.write(profile, replace(subject.whole_record, app_packages=packages))
 
 
 def _file_name(subject: Subject) -> str:

@@ -1,4 +1,4 @@
-"""Paths are shortened and classified by their text alone."""
+"""Whose code a function is, and how its path is shown, are told by the path alone."""
 
 import json.decoder
 import pstats
@@ -6,8 +6,9 @@ import pstats
 import flask.app
 import pytest
 
+from flaskprof.profiles.kinds import Kind, Kinds, is_builtin
 from flaskprof.profiles.model import Function
-from flaskprof.profiles.paths import Kind, kind_of, label, short_path
+from flaskprof.profiles.paths import label, short_path
 
 PATHS = [
     ("~", Kind.BUILTIN, "~"),
@@ -57,13 +58,58 @@ PATHS = [
 
 @pytest.mark.parametrize(("file", "kind", "short"), PATHS, ids=[path[0] for path in PATHS])
 def test_a_path_says_whose_code_it_is(file, kind, short):
-    assert kind_of(Function(file, 1, "f")) is kind
+    function = Function(file, 1, "f")
+    assert Kinds().of(function) is kind
+    assert Kinds().is_foreign(function) == (kind is not Kind.APPLICATION)
+    assert is_builtin(function) == (kind is Kind.BUILTIN)
     assert short_path(file) == short
 
 
 def test_modules_of_this_interpreter_are_told_apart():
-    assert kind_of(Function(json.decoder.__file__, 1, "f")) is Kind.STANDARD_LIBRARY
-    assert kind_of(Function(flask.app.__file__, 1, "f")) is Kind.FRAMEWORK
+    assert Kinds().of(Function(json.decoder.__file__, 1, "f")) is Kind.STANDARD_LIBRARY
+    assert Kinds().of(Function(flask.app.__file__, 1, "f")) is Kind.FRAMEWORK
+
+
+OWN = Kinds(frozenset({"shop", "acme.web", "flask_shop"}))
+INSTALLED = [
+    ("shop/views.py", Kind.APPLICATION),
+    ("shop/api/v2/orders.py", Kind.APPLICATION),
+    ("shop.py", Kind.APPLICATION),
+    ("shop.cpython-312-x86_64-linux-gnu.so", Kind.APPLICATION),
+    ("shop_common/money.py", Kind.LIBRARY),
+    ("shopping.py", Kind.LIBRARY),
+    ("sho/p.py", Kind.LIBRARY),
+    ("vendored/shop/views.py", Kind.LIBRARY),
+    ("acme/web/views.py", Kind.APPLICATION),
+    ("acme/web.py", Kind.APPLICATION),
+    ("acme/mail/send.py", Kind.LIBRARY),
+    ("acme/__init__.py", Kind.LIBRARY),
+    ("flask_shop/app.py", Kind.APPLICATION),
+    ("flask/app.py", Kind.FRAMEWORK),
+]
+
+
+@pytest.mark.parametrize(("path", "kind"), INSTALLED, ids=[path for path, _ in INSTALLED])
+@pytest.mark.parametrize("is_windows", [False, True], ids=["posix", "windows"])
+def test_packages_that_are_named_are_the_application_s_wherever_they_are_installed(
+    path, kind, is_windows
+):
+    file = f"/venv/lib/python3.12/site-packages/{path}"
+    if is_windows:
+        file = "C:" + file.replace("/", "\\")
+    function = Function(file, 1, "f")
+    assert OWN.of(function) is kind
+    assert Kinds().of(function) is not Kind.APPLICATION
+
+
+def test_packages_are_those_that_are_installed_not_those_of_python():
+    own = Kinds(frozenset({"json"}))
+    assert own.of(Function(json.decoder.__file__, 1, "f")) is Kind.STANDARD_LIBRARY
+
+
+def test_the_packages_of_two_profiles_are_the_application_s_of_both():
+    both = Kinds(frozenset({"shop"})) | Kinds(frozenset({"acme.web"}))
+    assert both == Kinds(frozenset({"shop", "acme.web"}))
 
 
 @pytest.mark.parametrize(
