@@ -7,11 +7,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from flaskprof.capture.recorder import close_all
 from leftovers import running_parts
 
 PATIENCE_SECONDS = 10.0
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("flaskprof", deadline=None)
+settings.load_profile("flaskprof")
 
 
 @pytest.fixture(autouse=True)

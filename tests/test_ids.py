@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flaskprof.ids import is_capture_id, new_capture_id, time_of
@@ -15,7 +15,6 @@ from flaskprof.ids import is_capture_id, new_capture_id, time_of
 LATEST = datetime(9700, 1, 1, tzinfo=UTC).timestamp()
 
 
-@settings(deadline=None)
 @given(st.floats(0, LATEST))
 def test_an_id_is_a_uuid_of_version_7_that_tells_its_time(unix_seconds):
     capture_id = new_capture_id(unix_seconds)
@@ -26,7 +25,6 @@ def test_an_id_is_a_uuid_of_version_7_that_tells_its_time(unix_seconds):
     assert 0 <= unix_seconds - time_of(capture_id).timestamp() < 0.0011
 
 
-@settings(deadline=None)
 @given(st.integers(0, int(LATEST * 1000)), st.integers(0, int(LATEST * 1000)))
 def test_ids_sort_by_time(first, second):
     ids = new_capture_id(first / 1000), new_capture_id(second / 1000 + 0.001)
@@ -45,7 +43,6 @@ def test_ids_of_the_same_moment_differ():
     assert len({new_capture_id(1.0) for _ in range(1000)}) == 1000
 
 
-@settings(deadline=None)
 @given(
     st.from_regex(
         r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}",

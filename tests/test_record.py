@@ -6,7 +6,7 @@ import json
 from dataclasses import FrozenInstanceError, asdict, fields
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flaskprof.errors import StoreError
@@ -57,7 +57,6 @@ records = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(records)
 def test_a_record_is_read_as_it_was_written(record):
     assert CaptureRecord.from_json(record.to_json()) == record

@@ -28,7 +28,7 @@ def test_each_stack_is_a_line_with_its_self_time():
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees())
 def test_what_is_written_is_read_back_to_the_nanosecond(written):
     if not written.total_ns:
@@ -90,7 +90,7 @@ def test_more_stacks_than_allowed_are_refused_before_they_are_built(monkeypatch)
         read_collapsed(b";".join([b"a"] * 1000) + b" 1\n")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60) | st.text("a;( :)1\n\\", max_size=60).map(str.encode))
 def test_whatever_the_bytes_they_are_read_or_refused(data):
     with contextlib.suppress(BadProfile):

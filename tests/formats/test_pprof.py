@@ -71,13 +71,13 @@ def trees(draw):
     return builder.tree(tuple(known), is_sampled=draw(st.booleans()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(trees(), st.dictionaries(texts, texts, max_size=3))
 def test_a_tree_is_read_as_it_was_written(profile, labels):
     assert read_pprof(written(profile, labels)) == profile
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data())
 def test_a_damaged_profile_gives_a_tree_or_bad_profile(data):
     damaged = bytearray(gzip.decompress(written(SHOP)))

@@ -57,7 +57,7 @@ def replayed(content):
     return {path: time for path, time in times.items() if time}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees())
 def test_the_events_give_back_each_stack_and_its_time(written):
     assert replayed(json.loads(write_speedscope(written, name="x"))) == by_stack(written)

@@ -89,7 +89,7 @@ def test_callees_that_are_left_out_stand_below_those_that_may_have_called_them(r
         assert function in reached(above)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees())
 def test_time_is_neither_made_nor_lost(exact):
     graph = call_graph(exact)

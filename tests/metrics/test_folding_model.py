@@ -113,5 +113,5 @@ class Workers(RuleBasedStateMachine):
         assert all(value > 0 for value in now.values())
 
 
-Workers.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Workers.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestWorkers = Workers.TestCase

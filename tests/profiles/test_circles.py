@@ -21,7 +21,7 @@ def reached(callees, start):
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(graphs)
 def test_functions_are_in_one_circle_if_each_can_be_reached_from_the_other(callees):
     below = {function: reached(callees, function) for function in FUNCTIONS}
@@ -33,7 +33,7 @@ def test_functions_are_in_one_circle_if_each_can_be_reached_from_the_other(calle
             assert (found[one] == found[other]) == are_one
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(graphs)
 def test_everyone_comes_once_and_after_all_that_they_lead_to(callees):
     found = list(components(callees))

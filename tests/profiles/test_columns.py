@@ -24,7 +24,7 @@ def functions(draw):
     return {name: FunctionStats(draw(SUMS), draw(callers)) for name in names}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(functions())
 def test_columns_are_equal_to_what_they_were_made_of(given_functions):
     columns = columns_of(given_functions)
@@ -36,7 +36,7 @@ def test_columns_are_equal_to_what_they_were_made_of(given_functions):
         assert all(type(value) is float for value in stats.total[2:])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(functions())
 def test_what_is_not_in_columns_is_not_found(given_functions):
     columns = columns_of(given_functions)
@@ -47,7 +47,7 @@ def test_what_is_not_in_columns_is_not_found(given_functions):
         columns[Function("~", 0, "nothing")]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(functions())
 def test_items_and_values_are_those_of_a_mapping(given_functions):
     columns = columns_of(given_functions)

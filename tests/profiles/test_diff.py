@@ -32,7 +32,7 @@ def graph(**stats):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graphs)
 def test_a_profile_does_not_differ_from_itself(profile):
     found = compare(profile, profile)
@@ -40,7 +40,7 @@ def test_a_profile_does_not_differ_from_itself(profile):
     assert found.unchanged == len(profile.functions)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graphs, graphs)
 def test_there_and_back_again_is_the_opposite(before, after):
     there, back = compare(before, after), compare(after, before)
@@ -54,7 +54,7 @@ def test_there_and_back_again_is_the_opposite(before, after):
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graphs, graphs)
 def test_the_changes_add_up_to_the_difference_of_the_whole(before, after):
     found = compare(before, after)

@@ -95,7 +95,7 @@ def check_sums(found):
     assert len(by_stack(found)) == len(found)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees(recursive=False))
 def test_bounds_hold_and_solid_is_true_where_nothing_is_recursive(exact):
     found = estimate(call_graph(exact), least_share=0)
@@ -105,7 +105,7 @@ def test_bounds_hold_and_solid_is_true_where_nothing_is_recursive(exact):
     assert not any(mark & Mark.RECURSIVE for mark in found.marks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees())
 def test_bounds_hold_and_solid_is_true_whatever_is_recursive(exact):
     found = estimate(call_graph(exact), least_share=0)
@@ -115,7 +115,7 @@ def test_bounds_hold_and_solid_is_true_whatever_is_recursive(exact):
         assert not (mark & Mark.RECURSIVE and mark & Mark.EXACT)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(programs, ticks)
 def test_they_hold_for_programs_that_ran(program, steps):
     exact = traced_as_tree(program, steps)
@@ -124,7 +124,7 @@ def test_they_hold_for_programs_that_ran(program, steps):
     check_against(exact, found)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees(recursive=False))
 def test_what_has_one_caller_each_is_exact(exact):
     nodes, seen = [], {}

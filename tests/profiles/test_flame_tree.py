@@ -104,7 +104,7 @@ def check_whole(found):
         siblings[above] = size
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees())
 def test_an_exact_tree_is_drawn_to_the_nanosecond(exact):
     found = flame_tree(exact)
@@ -114,7 +114,7 @@ def test_an_exact_tree_is_drawn_to_the_nanosecond(exact):
     assert found.low_ns is found.high_ns is found.before_ns is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees(), st.booleans())
 def test_bounds_of_an_estimate_hold_and_what_they_meet_on_is_exact(exact, is_folded):
     drawn = estimate(call_graph(exact))
@@ -141,7 +141,7 @@ def test_bounds_of_an_estimate_hold_and_what_they_meet_on_is_exact(exact, is_fol
         assert not any(found.undivided)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees(), st.integers(1, 12), st.booleans())
 def test_of_too_many_nodes_the_shortest_are_folded_and_counted(exact, most, is_graph):
     profile = call_graph(exact) if is_graph else exact
@@ -169,7 +169,7 @@ def test_of_too_many_nodes_the_shortest_are_folded_and_counted(exact, most, is_g
         assert shown + sum(found.folded) == len(whole)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees(), st.integers(1, 25), st.booleans())
 def test_what_is_not_folded_lies_where_it_does_in_the_whole(exact, most, is_graph):
     profile = call_graph(exact) if is_graph else exact
@@ -238,7 +238,7 @@ def test_of_nothing_there_is_a_root():
         assert (len(found), found.total_ns[0]) == (1, 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees(most=15), trees(most=15))
 def test_a_difference_holds_both_sides_whole(before, after):
     found = difference(before, after)

@@ -58,7 +58,7 @@ def test_a_root_stays_whatever_it_is():
     assert folded(tree, goes) == tree_of((-1, 4, 1, 110), (0, 1, 7, 1000))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trees())
 def test_no_time_is_lost_and_only_roots_are_left_of_what_goes(tree):
     less = folded(tree, goes)
@@ -67,7 +67,7 @@ def test_no_time_is_lost_and_only_roots_are_left_of_what_goes(tree):
         assert above < 0 or not goes(less.functions[function])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trees())
 def test_the_sums_of_a_graph_stay_the_whole(tree):
     graph = call_graph(tree)
@@ -118,7 +118,7 @@ def shares_of(graph, function):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs_without_circles())
 def test_times_of_a_graph_are_shared_out_among_callers_by_the_times_of_edges(graph):
     own, edges = {}, {}
@@ -198,7 +198,7 @@ def test_functions_that_only_call_each_other_in_a_circle_keep_their_time():
     assert less.functions[a].total == Sums(1, 1, 4.0, 4.0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees(), st.sampled_from([0.0001, 0.05]))
 def test_bounds_of_a_folded_estimate_hold_for_the_tree_that_was(tree, least_share):
     whole = estimate(call_graph(tree), least_share=least_share)

@@ -128,7 +128,7 @@ def trees(draw):
     return tree(*nodes)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(trees())
 def test_tree_and_graph_agree_on_calls_and_self_times(tree):
     of_tree = call_graph(without(tree, is_own)).functions

@@ -111,7 +111,7 @@ def expected(table):
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables, st.integers(0, 4))
 def test_every_version_of_the_format_is_read_as_marshal_reads_it(table, version):
     data = marshal.dumps(table, version)
@@ -124,7 +124,7 @@ def test_every_version_of_the_format_is_read_as_marshal_reads_it(table, version)
         assert all(caller in graph.functions for caller in stats.callers)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables, st.data())
 def test_a_damaged_file_gives_a_call_graph_or_bad_profile(table, data):
     damaged = bytearray(marshal.dumps(table, data.draw(st.integers(0, 4))))
@@ -143,7 +143,7 @@ def test_a_damaged_file_gives_a_call_graph_or_bad_profile(table, data):
     assert is_read_or_refused(bytes(damaged))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_arbitrary_bytes_give_a_call_graph_or_bad_profile(data):
     assert is_read_or_refused(b"{" + data)

@@ -22,7 +22,7 @@ def in_file(file, *places):
     return [Function(file, line, name) for line, name in places]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sides, sides)
 def test_each_function_is_in_one_pair_on_each_side(before, after):
     pairs = matched(before, after)
@@ -31,14 +31,14 @@ def test_each_function_is_in_one_pair_on_each_side(before, after):
         assert sorted(found) == sorted(given_ones)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sides, sides)
 def test_there_and_back_again_are_the_same_pairs(before, after):
     there, back = matched(before, after), matched(after, before)
     assert set(there) == {(old, new) for new, old in back}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sides)
 def test_every_function_of_a_profile_is_itself(functions):
     assert pairs_of(functions, functions) == {one: one for one in functions}

@@ -51,13 +51,13 @@ def added(one, other):
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees(), trees())
 def test_the_sum_of_trees_has_the_calls_and_times_of_each_stack(one, other):
     assert by_stack(merge([one, other])) == added(by_stack(one), by_stack(other))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees(), trees(), trees())
 def test_neither_order_nor_grouping_changes_the_sum_of_trees(one, two, three):
     expected = by_stack(merge([one, two, three]))
@@ -66,7 +66,7 @@ def test_neither_order_nor_grouping_changes_the_sum_of_trees(one, two, three):
     assert by_stack(merge([one, merge([two, three])])) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees(), trees(), trees())
 def test_neither_order_nor_grouping_changes_the_sum_of_graphs(one, two, three):
     one, two, three = map(call_graph, (one, two, three))
@@ -79,7 +79,7 @@ def test_neither_order_nor_grouping_changes_the_sum_of_graphs(one, two, three):
             assert grouped.functions[function].callers.keys() == stats.callers.keys()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(trees(least=1), min_size=2, max_size=3))
 def test_the_sum_of_graphs_is_that_of_pstats(tmp_path_factory, parts):
     folder = tmp_path_factory.mktemp("profiles")
@@ -99,7 +99,7 @@ def test_the_sum_of_graphs_is_that_of_pstats(tmp_path_factory, parts):
             assert tuple(edge) == close(callers[tuple(caller)])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(trees())
 def test_one_profile_is_its_own_sum_and_not_the_same_object(tree):
     graph = call_graph(tree)

@@ -37,13 +37,13 @@ def load(data, tmp_path):
     return pstats.Stats(str(path), stream=io.StringIO())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs())
 def test_the_reader_gives_back_what_was_written(graph):
     assert read_profile(write_profile(graph)) == graph
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(programs.filter(bool), ticks)
 def test_pstats_reads_the_sums_of_a_tree(tmp_path_factory, program, steps):
     graph = call_graph(traced_as_tree(program, steps))

@@ -19,7 +19,7 @@ functions = st.builds(
 sums = st.builds(Sums, st.integers(1, 9), st.integers(1, 9), st.floats(0, 9), st.floats(0, 9))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(functions, sums, min_size=1), st.data())
 def test_functions_that_become_the_same_are_added_up(tmp_path_factory, totals, data):
     edges = st.dictionaries(st.sampled_from(sorted(totals)), sums, max_size=2)

@@ -40,7 +40,7 @@ def in_ns(graph):
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(programs, ticks)
 def test_the_sums_are_those_of_cprofile_to_the_nanosecond(program, steps):
     recorded = traced_by_cprofile(program, steps)
@@ -94,7 +94,7 @@ def by_definition(tree):
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(trees())
 def test_the_sums_follow_their_definition_in_whatever_order_the_nodes_are(tree):
     graph = call_graph(tree)

@@ -70,7 +70,7 @@ class Stats(pstats.Stats):
         }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     graphs(),
     st.lists(st.sampled_from(sorted(PSTATS_NAMES)), min_size=1, max_size=3),
@@ -89,13 +89,13 @@ def test_order_and_restrictions_are_those_of_pstats(graph, sort_by, restrictions
     assert [row.function for row in rows(graph, sort_by, restrictions)] == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(graphs(), st.integers(0, 9))
 def test_the_longest_are_the_first_of_all_that_are_ordered(graph, most):
     assert longest(graph, most) == ordered(graph)[:most]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(graphs())
 def test_callers_and_callees_are_those_of_pstats(graph):
     stats = Stats(graph)
