@@ -664,6 +664,8 @@ def test_what_cannot_be_loaded_is_said(show, exact):
     )
     hand(page, b"")
     page.wait_for_selector(".flame-message:has-text('could not be loaded: Gone.')")
+    # The figures below are there all the same.
+    page.wait_for_selector("table.functions tbody tr")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

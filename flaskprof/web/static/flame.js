@@ -55,7 +55,8 @@ class FlameView {
     for (const name of STATE) state[name] = query.get(name) || "";
     this.field.value = state.search;
     await this.load();
-    if (this.state !== state || !this.tree) return;
+    if (this.state !== state) return;
+    if (!this.tree) return this.follow();
     this.zoomed = this.tree.resolve(state.zoom);
     this.focus = state.at ? this.tree.resolve(state.at) : this.usual(state.fn);
     this.settle();
@@ -67,7 +68,7 @@ class FlameView {
     for (const later of document.querySelectorAll("noscript.later"))
       later.outerHTML = later.textContent;
     const part = this.tree;
-    if (!part.isPart) return;
+    if (!part?.isPart) return;
     const { app } = this.state;
     if (!await this.fetch(app) || this.tree !== part) return;
     const kept = part.address(this.focus);
@@ -174,6 +175,7 @@ class FlameView {
   take(app) {
     const tree = (this.tree = this.trees[app]);
     this.hover = -1;
+    this.part.tip.hidden = true;
     this.focus = 0;
     this.part.message.textContent = tree.whole ? "" : "No time was recorded.";
     for (const name of ["tools", "path", "legend", "box", "scroll"]) this.part[name].hidden = !tree.whole;
