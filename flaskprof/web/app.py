@@ -24,7 +24,7 @@ from flaskprof.ids import is_capture_id, time_of
 from flaskprof.late import Late
 from flaskprof.log import once
 from flaskprof.store import Store
-from flaskprof.web.assets import assets, speedscope, templates
+from flaskprof.web.assets import assets, needed, speedscope, templates
 from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
@@ -246,15 +246,30 @@ def _page(
         body = json.dumps({**unread, **page.data()}, allow_nan=False).encode("ascii")
         return Response(body, page.status, headers, content_type=page.json_type)
     text = _html(page, frame)
+    headers["Link"] = _ahead(page, frame.links)
     return Response(
         text.encode("utf-8"), page.status, headers, content_type="text/html; charset=utf-8"
     )
 
 
 def _html(page: Page, frame: _Frame) -> str:
-    versions = {name: asset.version for name, asset in assets().items()}
     template = templates().get_template(page.template)
-    return template.render(view=page.view, versions=versions, **frame._asdict())
+    return template.render(
+        view=page.view,
+        is_drawn=page.is_drawn,
+        needed=needed(is_drawn=page.is_drawn),
+        versions={name: asset.version for name, asset in assets().items()},
+        **frame._asdict(),
+    )
+
+
+def _ahead(page: Page, links: Links) -> str:
+    """Name what a browser can ask for before it reads the page (RFC 8288, preload)."""
+    return ", ".join(
+        f"<{links.asset(name, assets()[name].version)}>; rel=preload; "
+        f"as={'style' if name.endswith('.css') else 'script'}"
+        for name in needed(is_drawn=page.is_drawn)
+    )
 
 
 def _download(download: Download) -> Response:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from flaskprof.web.figures import visible
 
-__all__ = ["Asset", "assets", "speedscope", "templates"]
+__all__ = ["Asset", "assets", "needed", "speedscope", "templates"]
 
 _HERE = Path(__file__).parent
 
@@ -33,6 +33,8 @@ _TOGETHER = {
     "flame-view.css": ("viewer.css", "flame.css"),
     "flame-view.js": ("flame_tree.js", "flame.js"),
 }
+
+_EVERYWHERE = ("viewer.css", "viewer.js")
 
 
 class Asset:
@@ -57,6 +59,12 @@ def assets() -> dict[str, Asset]:
         body = b"\n".join(files[part].body for part in parts)
         files[name] = Asset(body, _TYPES[Path(name).suffix])
     return files
+
+
+def needed(*, is_drawn: bool) -> tuple[str, ...]:
+    """Return the static files of every page, or of one with a flame view, in their order."""
+    # What the keys of all pages do comes before what those of the drawing do.
+    return ("flame-view.css", "viewer.js", "flame-view.js") if is_drawn else _EVERYWHERE
 
 
 @cache

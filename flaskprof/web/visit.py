@@ -49,7 +49,8 @@ class Visit:
 class Page(NamedTuple):
     """What is to be shown: `view` by the template, or what `data` returns as JSON.
 
-    `json_type` is the media type of the latter.
+    `json_type` is the media type of the latter. `is_drawn` says that the page has a flame
+    view, with the scripts and styles of that.
     """
 
     template: str
@@ -58,6 +59,7 @@ class Page(NamedTuple):
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
     json_type: str = "application/json"
+    is_drawn: bool = False
 
 
 class Download(NamedTuple):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 from http import HTTPStatus
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -294,6 +295,17 @@ def test_what_is_shown_is_sent_compressed_to_whoever_takes_that(client, capture)
     assert {"Accept", "Accept-Encoding"} <= {name.title() for name in small.vary}
     saved = client.get(f"/c/{capture.id}.prof", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in saved.headers
+
+
+@pytest.mark.parametrize("view", ["flame", "table"])
+def test_the_header_names_the_files_that_the_page_needs(client, see, capture, view):
+    path = f"/c/{capture.id}?view={view}"
+    header = client.get(path, headers={"Accept": "text/html"}).headers["Link"]
+    ahead = dict(re.findall(r"<([^>]*)>; rel=preload; as=(\w+)", header))
+    page = see(path)
+    sheets = [url for url in page.values("href") if ".css?" in url]
+    assert ahead == dict.fromkeys(sheets, "style") | dict.fromkeys(page.values("src"), "script")
+    assert all(client.get(url).status_code == 200 for url in ahead)
 
 
 def test_a_capture_is_read_before_it_is_asked_for(store, settings, capture):

@@ -78,7 +78,6 @@ class CaptureView(NamedTuple):
     route: tuple[str, str] | None
     selected: FunctionRow | None
     selected_urls: Mapping[str, str]
-    is_drawn: bool
     panel_template: str
     panel: Any
     queries: Any
@@ -173,12 +172,11 @@ def _page(subject: Subject, view: str = "", key: str = "") -> Page:
         route=route_of(subject),
         selected=_row(subject, selected),
         selected_urls=_selected_urls(subject, name, selected),
-        is_drawn=name == "flame",
         panel_template=panel.template,
         panel=panel.view,
         queries=_queries(record) if record.query_count else None,
     )  # fmt: skip
-    return Page("capture.html", page, data)
+    return Page("capture.html", page, data, is_drawn=name == "flame")
 
 
 def _at_first(query: Mapping[str, str]) -> str:

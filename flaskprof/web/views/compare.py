@@ -254,7 +254,7 @@ def compare_page(visit: Visit) -> Page | Redirect:
         previous_url=here(page=str(state.page - 1)) if state.page > 1 else "",
         next_url=here(page=str(state.page + 1)) if last < len(matching) and shown else "",
     )
-    return Page("compare.html", view, lambda: _data(both, found, matching))
+    return Page("compare.html", view, lambda: _data(both, found, matching), is_drawn=True)
 
 
 def compare_tree(visit: Visit) -> Data:
