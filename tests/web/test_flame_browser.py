@@ -25,8 +25,9 @@ from servers import until
 
 pytestmark = pytest.mark.browser
 
-# What the tests themselves bring about: an error of a server, reading the canvas.
-EXPECTED = re.compile(r"status of 503|willReadFrequently")
+# What the tests themselves bring about: an error of a server, reading the canvas, scripts that
+# are asked for ahead of a page where they are switched off.
+EXPECTED = re.compile(r"status of 503|willReadFrequently|failed: \S+\.js\?")
 
 MS = 10**6
 SERVE, VIEW, LOAD, EXECUTE, RENDER, DUMPS, OTHER, FETCH = NAMES = (
