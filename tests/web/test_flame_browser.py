@@ -654,6 +654,8 @@ def test_without_scripts_it_says_where_the_figures_are(show, exact):
     page = show(flame(exact), java_script_enabled=False)
     assert "The same figures are" in page.inner_text(".flame-view noscript, .flame-view .note")
     assert page.is_hidden(".flame-tools")
+    assert page.is_hidden("canvas.flame")
+    assert page.is_visible("table.functions tbody tr")
 
 
 def test_what_cannot_be_loaded_is_said(show, exact):
