@@ -24,7 +24,7 @@ from flaskprof.ids import is_capture_id, time_of
 from flaskprof.late import Late
 from flaskprof.log import once
 from flaskprof.store import Store
-from flaskprof.web.assets import assets, needed, speedscope, templates
+from flaskprof.web.assets import assets, needed, pack, speedscope, templates
 from flaskprof.web.links import SPEEDSCOPE_PAGE, Links
 from flaskprof.web.parsed import ParsedProfiles
 from flaskprof.web.problems import wants_json
@@ -157,6 +157,7 @@ class Viewer:
         page = VIEWS["capture"](visit, capture_id=capture_id)
         if isinstance(page, Page):
             _html(page, self._frame(visit.links))
+            pack(needed(is_drawn=page.is_drawn))
 
     def _visit(self, query: MultiDict[str, str], links: Links, origin: str) -> Visit:
         return Visit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from functools import cache, cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -12,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from flaskprof.web.figures import visible
 
-__all__ = ["Asset", "assets", "needed", "speedscope", "templates"]
+__all__ = ["Asset", "assets", "needed", "pack", "speedscope", "templates"]
 
 _HERE = Path(__file__).parent
 
@@ -65,6 +66,12 @@ def needed(*, is_drawn: bool) -> tuple[str, ...]:
     """Return the static files of every page, or of one with a flame view, in their order."""
     # What the keys of all pages do comes before what those of the drawing do.
     return ("flame-view.css", "viewer.js", "flame-view.js") if is_drawn else _EVERYWHERE
+
+
+def pack(names: Iterable[str]) -> None:
+    """Compress static files before they are asked for."""
+    for name in names:
+        _ = assets()[name].packed
 
 
 @cache

@@ -19,7 +19,7 @@ from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.exports import EXPORTS
-from flaskprof.web.flame_data import flame_json
+from flaskprof.web.flame_data import WIDEST, flame_json
 from flaskprof.web.links import function_key
 from servers import until
 
@@ -509,6 +509,7 @@ def test_calls_that_are_not_shown_have_their_share_in_the_legend(show, exact):
     assert float(share) == pytest.approx(100 * unshown / tree.total_ns[0], abs=0.05)
 
 
+FIRST = f"canvas.flame[data-nodes='{WIDEST}']"
 ALL = "canvas.flame[data-nodes='4002']"
 
 
@@ -555,7 +556,7 @@ def fan(width):
 
 def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
     page, rest = hold()
-    page.wait_for_selector("canvas.flame[data-nodes='500']")
+    page.wait_for_selector(FIRST)
     total = fan(4_000).total_ns
     assert box(page)[1]["total"] == str(total)
     click(page, 0.2, 2)
@@ -575,7 +576,7 @@ def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):
 
 def test_where_it_was_moved_to_stays_when_the_rest_comes(hold):
     page, rest = hold()
-    page.wait_for_selector("canvas.flame[data-nodes='500']")
+    page.wait_for_selector(FIRST)
     page.focus("canvas.flame")
     for key in "wwd":
         page.keyboard.press(key)
