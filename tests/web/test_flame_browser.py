@@ -201,7 +201,7 @@ def test_a_search_finds_the_share_that_its_boxes_have_together(show, exact, view
         )
         share = f"{100 * union / data['total']:.1f}"
         assert share in page.inner_text(".flame-found output")
-    assert "search=site-pack" in page.url
+    page.wait_for_url("**search=site-pack**")
     page.fill(".flame-search input", "[unclosed")
     page.wait_for_selector("text=nothing found, as plain text")
     assert page.get_attribute(".flame-search input", "aria-invalid") == "true"
@@ -213,7 +213,7 @@ def test_a_click_zooms_and_the_address_brings_it_back(show, exact):
     assert [item.inner_text() for item in page.query_selector_all(".flame-path button")] == [
         "all", "serve", "order", "load",
     ]  # fmt: skip
-    assert f"fn={function_key(LOAD)}" in page.url
+    page.wait_for_url(f"**fn={function_key(LOAD)}**")
     assert (box(page)[0], box(page)[1]["total"]) == ("load", str(300 * MS))
     click(page, 0.5, 4)
     assert box(page)[0] == EXECUTE.name
@@ -264,7 +264,7 @@ def test_the_keyboard_does_everything(show, exact):
     press("Escape")
     assert page.evaluate("document.activeElement.className") == "flame"
     press("i")
-    assert "shape=flame" in page.url
+    page.wait_for_url("**shape=flame**")
     press("Escape")
     press("Home")
     press("ArrowUp")
@@ -296,10 +296,10 @@ def test_each_step_is_undone_by_itself(show, exact):
     assert (page.input_value(".flame-search input"), crumb(page)) == ("", EXECUTE.name)
     page.go_back()
     page.wait_for_selector(".flame-path [aria-current]:text-is('load')")
-    assert f"fn={function_key(LOAD)}" in page.url
+    page.wait_for_url(f"**fn={function_key(LOAD)}**")
     page.go_back()
     page.wait_for_selector(".flame-path [aria-current]:text-is('all')")
-    assert "fn=" not in page.url
+    page.wait_for_url(lambda url: "fn=" not in url)
     assert box(page)[0] == "all"
 
 
@@ -315,7 +315,7 @@ def test_where_it_was_moved_to_is_there_again_after_a_step_and_back(show, exact)
     left, right = map(int, re.search(r"range=(\d+)-(\d+)", page.url).groups())
     assert right - left == pytest.approx(flame_tree(shop()).total_ns[0] / 1.5**2, rel=0.001)
     page.keyboard.press("0")
-    assert "range=" not in page.url
+    page.wait_for_url(lambda url: "range=" not in url)
 
 
 def test_a_double_click_zooms_to_the_box_that_is_clicked(show, exact):
@@ -489,10 +489,10 @@ def test_kinds_can_be_dimmed_and_their_shares_are_said_once(show, exact):
     assert re.search(r"standard library\s*\d+\.\d\s%", page.inner_text(".whose"))
     assert page.locator(".flame-legend [data-kind=framework]").is_hidden()
     button.click()
-    assert "off=standard" in page.url
+    page.wait_for_url("**off=standard**")
     assert button.get_attribute("aria-pressed") == "false"
     page.select_option("[name=colour]", "file")
-    assert "colour=file" in page.url
+    page.wait_for_url("**colour=file**")
     assert button.is_hidden()
 
 
@@ -689,6 +689,6 @@ def test_what_is_exported_works_from_disk(browser, estimated, tmp_path, scheme):
     page.keyboard.press("Escape")
     page.keyboard.press("o")
     page.wait_for_selector(".flame-box :text('Self, with other code')")
-    assert "app=1" in page.url
+    page.wait_for_url("**app=1**")
     assert found == []
     context.close()
