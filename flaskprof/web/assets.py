@@ -28,14 +28,11 @@ _TYPES = {
     ".woff2": "font/woff2",
 }
 
-
 # What a page needs together comes as one file: a request takes a browser longer than its bytes.
 _TOGETHER = {
     "flame-view.css": ("viewer.css", "flame.css"),
     "flame-view.js": ("flame_tree.js", "flame.js"),
 }
-
-_EVERYWHERE = ("viewer.css", "viewer.js")
 
 
 class Asset:
@@ -64,8 +61,10 @@ def assets() -> dict[str, Asset]:
 
 def needed(*, is_drawn: bool) -> tuple[str, ...]:
     """Return the static files of every page, or of one with a flame view, in their order."""
+    if not is_drawn:
+        return ("viewer.css", "viewer.js")
     # What the keys of all pages do comes before what those of the drawing do.
-    return ("flame-view.css", "viewer.js", "flame-view.js") if is_drawn else _EVERYWHERE
+    return ("flame-view.css", "viewer.js", "flame-view.js")
 
 
 def pack(names: Iterable[str]) -> None:

@@ -25,3 +25,12 @@ def add_tree(store, tree=TREE, **fields):
     store.files[record.id, ".prof"] = FORMATS["prof"].write(call_graph(tree), record)
     store.files[record.id, ".pb.gz"] = FORMATS["pprof"].write(tree, record)
     return record
+
+
+def fan(width):
+    """A function that calls so many others, the first of which takes half of the time."""
+    functions = tuple(Function("/srv/fan.py", line, f"f{line}") for line in range(width + 1))
+    callees = [(0, line, 1, 1_000_000 + line) for line in range(1, width + 1)]
+    callees[0] = (0, 1, 1, width * 1_000_000)
+    rows = [(-1, 0, 1, 1_000_000), *callees]
+    return CallTree(functions, *(array("q", column) for column in zip(*rows, strict=True)))

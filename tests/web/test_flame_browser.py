@@ -8,7 +8,7 @@ from array import array
 
 import pytest
 from browsing import SHOTS, SIZES, faults, turn_to
-from captured import add_tree
+from captured import add_tree, fan
 from werkzeug.test import Client
 
 from flaskprof.formats.pprof import write_pprof
@@ -543,15 +543,6 @@ def hold(browser, serve, viewer, store):
     yield hold
     for page in pages:
         page.close()
-
-
-def fan(width):
-    """A function that calls so many others, the first of which takes half of the time."""
-    functions = tuple(Function("/srv/fan.py", line, f"f{line}") for line in range(width + 1))
-    callees = [(0, line, 1, MS + line) for line in range(1, width + 1)]
-    callees[0] = (0, 1, 1, width * MS)
-    rows = [(-1, 0, 1, MS), *callees]
-    return CallTree(functions, *(array("q", column) for column in zip(*rows, strict=True)))
 
 
 def test_the_widest_boxes_are_drawn_and_true_before_the_rest_is_there(hold):

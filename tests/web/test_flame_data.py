@@ -3,10 +3,9 @@
 import gzip
 import json
 import re
-from array import array
 
 import pytest
-from captured import add_tree
+from captured import add_tree, fan
 
 from flaskprof.capture.calltree import CallTreeEngine
 from flaskprof.formats.pprof import write_pprof
@@ -14,7 +13,6 @@ from flaskprof.profiles.flame import flame_tree
 from flaskprof.profiles.flame.difference import difference
 from flaskprof.profiles.kinds import Kind, Kinds
 from flaskprof.profiles.marshal_reader import read_profile
-from flaskprof.profiles.model import CallTree, Function
 from flaskprof.profiles.pstats_writer import write_profile
 from flaskprof.profiles.sums import call_graph
 from flaskprof.web.flame_data import WIDEST, flame_data
@@ -50,13 +48,6 @@ def with_stacks(store, recorded):
     stacks = write_pprof(recorded, labels=labels, started=1.0, duration_seconds=0.1)
     store.files[record.id, ".pb.gz"] = stacks
     return record
-
-
-def fan(width):
-    """A function that calls so many others, each for another time."""
-    functions = tuple(Function("/srv/fan.py", line, f"f{line}") for line in range(width + 1))
-    rows = [(-1, 0, 1, 1), *((0, number, 1, 7 * number) for number in range(1, width + 1))]
-    return CallTree(functions, *(array("q", column) for column in zip(*rows, strict=True)))
 
 
 def nodes_of(data):

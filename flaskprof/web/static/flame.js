@@ -392,11 +392,11 @@ class FlameView {
     if (part === 1) this.glide = null;
   }
 
-  // Fit the frame to the tree, set what is around, and draw. Nothing is measured before all is
-  // written, so that the browser lays the page out once.
+  // Fit the frame to the tree and the canvas to its frame; read colours; set what is around; draw.
+  // Nothing is measured before all is written, so that the browser lays the page out once.
   arrange(isRevealing = false) {
     if (!this.tree || !this.tree.whole) return;
-    const { part, state, tree } = this;
+    const { canvas, part, state, tree } = this;
     part.space.style.height = `${tree.depths * ROW}px`;
     this.off = new Set(state.off.split(",").filter(Boolean));
     this.press("app", state.app);
@@ -406,12 +406,6 @@ class FlameView {
     this.legend();
     this.crumbs();
     this.details();
-    this.fit(isRevealing);
-  }
-
-  // Fit the canvas to its frame, read colours and draw.
-  fit(isRevealing) {
-    const { canvas, part } = this;
     this.width = part.space.clientWidth;
     this.height = part.scroll.clientHeight;
     this.ratio = window.devicePixelRatio;
